@@ -1,0 +1,216 @@
+//! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
+
+use crate::{
+    id::ModelId,
+    price::Price,
+    request::Kind,
+    size::{Makes, Size},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use toml::{Table, Value};
+
+/// One vendor as its file describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorCard {
+    pub id: String,
+    pub name: String,
+    /// Environment variables that must all be set; empty for a vendor that needs no key.
+    #[serde(default)]
+    pub key_env: Vec<String>,
+    #[serde(default)]
+    pub base_url_env: Option<String>,
+    #[serde(default)]
+    pub base_url: String,
+    /// Submissions that may run at the same time; 0 is no limit.
+    #[serde(default)]
+    pub concurrency: u32,
+    /// Submissions per minute; 0 is no limit.
+    #[serde(default)]
+    pub rate_per_min: u32,
+}
+
+/// One model as its entry describes it. The README of `catalog/` explains each field once.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// `model_key`; with the vendor's id it makes the composite id.
+    pub key: String,
+    #[serde(skip)]
+    pub provider: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// Which of the vendor's wire forms serves it; an adapter says which forms it speaks.
+    pub form: String,
+    /// The vendor's own id of the model, and the one used when reference inputs are given.
+    #[serde(default)]
+    pub vendor_model: String,
+    #[serde(default)]
+    pub vendor_model_ref: Option<String>,
+    #[serde(default)]
+    pub default: bool,
+    #[serde(default)]
+    pub prompt_chars_max: Option<usize>,
+    #[serde(default)]
+    pub negative_prompt: bool,
+    #[serde(default)]
+    pub seed: bool,
+    #[serde(default)]
+    pub loras: bool,
+    #[serde(default)]
+    pub speed: bool,
+    /// How many reference pictures it takes (a clip's first frame is one).
+    #[serde(default)]
+    pub ref_images: u32,
+    #[serde(default)]
+    pub last_frame: bool,
+    #[serde(default)]
+    pub video_input: bool,
+    #[serde(default)]
+    pub audio_input: bool,
+    /// Results of one submission; more are more submissions.
+    #[serde(default = "one")]
+    pub n_per_call: u32,
+    /// Level → ratio → `W*H`, in the order in which they are shown.
+    #[serde(default)]
+    pub resolutions: Table,
+    /// What the vendor can make; absent when it makes every size of `resolutions`.
+    #[serde(default)]
+    pub makes: Option<Makes>,
+    /// `"5s"` → what a person reads.
+    #[serde(default)]
+    pub durations: Table,
+    #[serde(default)]
+    pub voices: Vec<Voice>,
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// Further parameters, by name, each a small JSON Schema.
+    #[serde(default)]
+    pub params: Table,
+    #[serde(default)]
+    pub times: Times,
+    /// The day on which the vendor turns it off.
+    #[serde(default)]
+    pub retires: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    pub id: String,
+    pub name: String,
+    pub language: String,
+}
+
+/// How long a model's calls and tasks may take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Times {
+    /// The wait before the first poll; later ones grow by half to `poll_max_ms`.
+    pub poll_ms: u64,
+    pub poll_max_ms: u64,
+    /// One submission, from its first byte to the end of its answer.
+    pub submit_timeout_ms: u64,
+    /// From acceptance to the end.
+    pub deadline_s: u64,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { poll_ms: 2_000, poll_max_ms: 15_000, submit_timeout_ms: 60_000, deadline_s: 3_600 }
+    }
+}
+
+impl Model {
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.provider, self.key)
+    }
+
+    /// The size that a level and ratio stand for in this model's own table.
+    pub fn listed_size(&self, level: &str, ratio: &str) -> Option<Size> {
+        let text = self.resolutions.get(level)?.as_table()?.get(ratio)?.as_str()?;
+        Size::parse(text)
+    }
+
+    /// Durations offered, in milliseconds, ascending as listed.
+    pub fn durations_ms(&self) -> impl Iterator<Item = u32> + '_ {
+        self.durations.keys().filter_map(|key| parse_duration_ms(key))
+    }
+}
+
+/// `5s`, `5`, `7.5s` in milliseconds.
+pub fn parse_duration_ms(text: &str) -> Option<u32> {
+    let seconds: f64 = text.trim().trim_end_matches(['s', 'S']).parse().ok()?;
+    // Bounded by an hour, so the product fits.
+    (seconds > 0.0 && seconds <= 3600.0).then(|| (seconds * 1000.0).round() as u32)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    vendor: VendorCard,
+    #[serde(default)]
+    model: Vec<Model>,
+}
+
+/// Every vendor and model, in the order of the files.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    pub vendors: Vec<VendorCard>,
+    pub models: Vec<Model>,
+    by_id: HashMap<String, usize>,
+}
+
+impl Catalog {
+    /// Reads catalogue files, each given as (name, text).
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, String> {
+        let mut all = Self::default();
+        for (name, text) in files {
+            let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
+            for mut model in file.model {
+                model.provider.clone_from(&file.vendor.id);
+                check_entry(&model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
+                let id = model.id();
+                if all.by_id.insert(id.clone(), all.models.len()).is_some() {
+                    return Err(format!("catalog/{name}: '{id}' stands twice"));
+                }
+                all.models.push(model);
+            }
+            all.vendors.push(file.vendor);
+        }
+        Ok(all)
+    }
+
+    pub fn model(&self, id: &ModelId) -> Option<&Model> {
+        self.by_id.get(id.as_str()).and_then(|at| self.models.get(*at))
+    }
+
+    pub fn vendor(&self, id: &str) -> Option<&VendorCard> {
+        self.vendors.iter().find(|vendor| vendor.id == id)
+    }
+}
+
+fn check_entry(model: &Model) -> Result<(), String> {
+    ModelId::parse(&model.id()).ok_or("the id is not of the form vendor/key")?;
+    for (level, ratios) in &model.resolutions {
+        let ratios = ratios.as_table().ok_or_else(|| format!("resolutions.{level} is no table"))?;
+        for (ratio, size) in ratios {
+            let size = size.as_str().and_then(Size::parse);
+            size.ok_or_else(|| format!("resolutions.{level}.'{ratio}' is no size such as 1280*720"))?;
+        }
+    }
+    for (key, label) in &model.durations {
+        let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
+        fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
+    }
+    match model.n_per_call {
+        0 => Err("n_per_call is at least 1".to_owned()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of the domain: requests, models, tasks, and what a vendor is.
+//!
+//! This crate is pure. It opens no file and no socket, runs no SQL, spawns nothing and does not
+//! know the time: whoever calls it passes the time in. Start with [`vendor`], the seam that the
+//! whole product hangs on, then [`task`], the state that survives a restart.
+
+pub mod capability;
+pub mod catalog;
+pub mod chat;
+pub mod error;
+pub mod id;
+pub mod price;
+pub mod request;
+pub mod size;
+pub mod stamp;
+pub mod task;
+pub mod vendor;
+
+pub use error::{Error, ErrorKind};
+pub use stamp::Stamp;

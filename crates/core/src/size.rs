@@ -1,0 +1,221 @@
+//! Pixel sizes: levels (`1K`, `720p`), ratios (`16:9`), and the nearest size a vendor can make.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::fmt;
+
+/// Width and height in pixels, written `W*H`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Size {
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Reads `W*H` or `WxH`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (w, h) = text.split_once(['*', 'x', 'X', '×'])?;
+        let size = Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?);
+        (size.width > 0 && size.height > 0).then_some(size)
+    }
+
+    pub fn ratio(self) -> f64 {
+        f64::from(self.width) / f64::from(self.height)
+    }
+
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}*{}", self.width, self.height)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom(format!("'{text}' is not a size such as 1280*720")))
+    }
+}
+
+/// Width over height of a ratio such as `16:9`; `None` when it is not one, or is beyond 1:20.
+pub fn parse_ratio(text: &str) -> Option<f64> {
+    let (w, h) = text.split_once(':')?;
+    let (w, h): (f64, f64) = (w.trim().parse().ok()?, h.trim().parse().ok()?);
+    let ratio = w / h;
+    (w > 0.0 && h > 0.0 && (0.05..=20.0).contains(&ratio)).then_some(ratio)
+}
+
+/// The side of the square that a level stands for: `1K` is 1024, `2K` 2048, `720p` a short side of 720.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Level {
+    /// The square of this side has the area.
+    Square(f64),
+    /// The shorter side has this length.
+    Short(f64),
+    /// Both sides are given.
+    Exact(Size),
+}
+
+impl Level {
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(size) = Size::parse(text) {
+            return (size.width <= 16_384 && size.height <= 16_384).then_some(Self::Exact(size));
+        }
+        let lower = text.trim().to_ascii_lowercase();
+        let number = |digits: &str| digits.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+        if let Some(k) = lower.strip_suffix('k').and_then(number) {
+            return (k <= 16.0).then_some(Self::Square(k * 1024.0));
+        }
+        let p = lower.strip_suffix('p').and_then(number)?;
+        (64.0..=8640.0).contains(&p).then_some(Self::Short(p))
+    }
+
+    /// The size of this level at a ratio (width over height), sides even.
+    pub fn at(self, ratio: f64) -> Size {
+        let (w, h) = match self {
+            Self::Exact(size) => return size,
+            Self::Square(side) => (side * ratio.sqrt(), side / ratio.sqrt()),
+            Self::Short(side) if ratio >= 1.0 => (side * ratio, side),
+            Self::Short(side) => (side, side / ratio),
+        };
+        Size::new(even(w), even(h))
+    }
+}
+
+/// Rounds a length in pixels to the nearest even number, at least 2.
+fn even(length: f64) -> u32 {
+    // Lengths come from `Level::parse` and `parse_ratio`, both bounded, so the cast cannot wrap.
+    ((length / 2.0).round() as u32 * 2).max(2)
+}
+
+/// Which sizes a vendor makes.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Makes {
+    /// Only these.
+    List(Vec<Size>),
+    /// Anything within bounds.
+    Range(Bounds),
+}
+
+/// Bounds on a size; sides in pixels.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    pub side_min: u32,
+    pub side_max: u32,
+    /// Both sides are multiples of this.
+    #[serde(default = "one")]
+    pub multiple: u32,
+    #[serde(default)]
+    pub pixels_min: u64,
+    #[serde(default = "unbounded")]
+    pub pixels_max: u64,
+    /// The longer side over the shorter one.
+    #[serde(default = "any_ratio")]
+    pub ratio_max: f64,
+}
+
+fn one() -> u32 {
+    1
+}
+fn unbounded() -> u64 {
+    u64::MAX
+}
+fn any_ratio() -> f64 {
+    20.0
+}
+
+impl Makes {
+    /// The size nearest to `wanted`: the ratio decides first, then the area.
+    pub fn nearest(&self, wanted: Size) -> Size {
+        match self {
+            Self::List(sizes) => {
+                let far = |s: &Size| ((s.ratio() / wanted.ratio()).ln().abs() * 1e3, pixels_apart(*s, wanted));
+                let closer = |a: &&Size, b: &&Size| far(a).partial_cmp(&far(b)).unwrap_or(std::cmp::Ordering::Equal);
+                sizes.iter().min_by(closer).copied().unwrap_or(wanted)
+            }
+            Self::Range(bounds) => bounds.nearest(wanted),
+        }
+    }
+}
+
+fn pixels_apart(a: Size, b: Size) -> f64 {
+    (a.pixels() as f64 / b.pixels() as f64).ln().abs()
+}
+
+impl Bounds {
+    fn nearest(&self, wanted: Size) -> Size {
+        let ratio = wanted.ratio().clamp(1.0 / self.ratio_max, self.ratio_max);
+        let area = (wanted.pixels() as f64).clamp(self.pixels_min as f64, self.pixels_max as f64);
+        let (mut w, mut h) = ((area * ratio).sqrt(), (area / ratio).sqrt());
+        let shrink = (f64::from(self.side_max) / w.max(h)).min(1.0);
+        let grow = (f64::from(self.side_min) / (w.min(h) * shrink)).max(1.0);
+        w *= shrink * grow;
+        h *= shrink * grow;
+        let exact = Size::new(self.snap(w), self.snap(h));
+        if exact.pixels() <= self.pixels_max {
+            return exact;
+        }
+        // Rounding up may pass the area; one step down on the longer side never does.
+        match exact.width >= exact.height {
+            true => Size::new(exact.width - self.multiple, exact.height),
+            false => Size::new(exact.width, exact.height - self.multiple),
+        }
+    }
+
+    fn snap(&self, length: f64) -> u32 {
+        let step = f64::from(self.multiple);
+        ((length / step).round() * step).clamp(f64::from(self.side_min), f64::from(self.side_max)) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_ratios() {
+        assert_eq!(Level::parse("1K").map(|l| l.at(1.0)), Some(Size::new(1024, 1024)));
+        assert_eq!(Level::parse("720p").map(|l| l.at(16.0 / 9.0)), Some(Size::new(1280, 720)));
+        assert_eq!(Level::parse("720p").map(|l| l.at(9.0 / 16.0)), Some(Size::new(720, 1280)));
+        assert_eq!(Level::parse("640x360").map(|l| l.at(1.0)), Some(Size::new(640, 360)));
+        for bad in ["", "K", "banana", "-1K", "0K", "99999p", "infK", "nanp"] {
+            assert_eq!(Level::parse(bad), None, "{bad}");
+        }
+        assert_eq!(parse_ratio("16:9"), Some(16.0 / 9.0));
+        for bad in ["", "16", "0:9", "9:0", "a:b", "100:1", "-16:9", "nan:1"] {
+            assert_eq!(parse_ratio(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn nearest_keeps_the_ratio_first() {
+        let list = Makes::List(vec![Size::new(1664, 928), Size::new(1328, 1328), Size::new(928, 1664)]);
+        assert_eq!(list.nearest(Size::new(2560, 1440)), Size::new(1664, 928));
+        let range = Makes::Range(Bounds {
+            side_min: 256,
+            side_max: 3840,
+            multiple: 16,
+            pixels_min: 0,
+            pixels_max: 3840 * 2160,
+            ratio_max: 3.0,
+        });
+        assert_eq!(range.nearest(Size::new(2560, 1440)), Size::new(2560, 1440));
+        let wide = range.nearest(Size::new(8000, 1000));
+        assert!(wide.ratio() <= 3.05 && wide.width % 16 == 0, "{wide}");
+    }
+}
