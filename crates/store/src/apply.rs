@@ -1,0 +1,319 @@
+//! Carries a batch of operations out inside one transaction: rows of the same kind become one
+//! statement with many rows.
+
+use crate::{
+    db::{Conn, DbResult, Row, Val, chunks, values_list},
+    render::{CreateRow, SaveRow, Values},
+    rows::{Budget, Saved},
+};
+use pixel_core::Stamp;
+use std::collections::{HashMap, HashSet};
+
+/// What can be asked of the writer.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Create(CreateRow),
+    Media(Values),
+    Save(SaveRow),
+    /// Leases queued tasks of one vendor, in order of rank.
+    ClaimQueued {
+        vendor: String,
+        limit: i64,
+        lease_us: i64,
+    },
+    /// Leases tasks whose due time, or whose lease, has passed.
+    ClaimDue {
+        limit: i64,
+        lease_us: i64,
+    },
+    /// Leases one waiting task, for a person's decision.
+    ClaimOne {
+        task_id: String,
+        lease_us: i64,
+    },
+}
+
+/// What came of an operation.
+#[derive(Debug)]
+pub(crate) enum Out {
+    Done,
+    Saved(Saved),
+    Claimed(Vec<RawClaim>),
+}
+
+/// A leased work row, its JSON not yet read.
+#[derive(Debug)]
+pub(crate) struct RawClaim {
+    pub(crate) task_id: String,
+    pub(crate) fence: i64,
+    pub(crate) vendor: String,
+    pub(crate) model: String,
+    pub(crate) project_id: Option<String>,
+    pub(crate) rank: i64,
+    pub(crate) request: String,
+    pub(crate) state: String,
+    pub(crate) created_at: i64,
+}
+
+/// Applies every operation, in the order: new rows, saves, claims (which then see the new rows).
+pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
+    let mut outs: Vec<Out> = ops.iter().map(|_| Out::Done).collect();
+    let mut creates = Vec::new();
+    let mut media = Vec::new();
+    let mut saves = Vec::new();
+    for (at, op) in ops.iter().enumerate() {
+        match op {
+            Op::Create(row) => creates.push(row),
+            Op::Media(row) => media.push(row.clone()),
+            Op::Save(row) => saves.push((at, row)),
+            _ => {}
+        }
+    }
+    insert_tasks(conn, &creates).await?;
+    insert_media(conn, media).await?;
+    for round in rounds(saves) {
+        for (at, saved) in save_round(conn, &round).await? {
+            outs[at] = Out::Saved(saved);
+        }
+    }
+    for (at, op) in ops.iter().enumerate() {
+        if let Some(claimed) = claim(conn, op).await? {
+            outs[at] = Out::Claimed(claimed);
+        }
+    }
+    Ok(outs)
+}
+
+/// Inserts rows by the longest statements that keep the number of distinct ones small. Ids are
+/// ours, so a row that is there already is this very row, from a commit whose answer was lost.
+async fn insert(conn: &mut Conn, into: &str, rows: Vec<Values>) -> DbResult<()> {
+    for chunk in chunks(rows) {
+        let columns = chunk.first().map_or(0, Vec::len);
+        let sql = format!("INSERT INTO {into} VALUES {} ON CONFLICT DO NOTHING", values_list(chunk.len(), columns));
+        conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
+    }
+    Ok(())
+}
+
+async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
+    const TASKS: &str = "tasks (id, kind, model, status, sandbox, project_id, source, source_id, params, \
+                         warnings, cost, progress, created_at, updated_at)";
+    insert(conn, TASKS, rows.iter().map(|row| row.task.clone()).collect()).await?;
+    for chunk in chunks(rows.iter().map(|row| row.work.clone()).collect()) {
+        let sql = format!(
+            "INSERT INTO work (task_id, vendor, rank, model, project_id, request, state, created_at, \
+             stage, due_at, fence, in_flight) \
+             SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, \
+             0, 0, 0, 0 FROM (VALUES {}) AS v WHERE true ON CONFLICT DO NOTHING",
+            values_list(chunk.len(), 8)
+        );
+        conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
+    }
+    Ok(())
+}
+
+async fn insert_media(conn: &mut Conn, rows: Vec<Values>) -> DbResult<()> {
+    insert(conn, "media (id, task_id, facts, created_at)", rows).await
+}
+
+/// Splits saves so that no task stands twice in one round: their order must hold.
+fn rounds<'a>(saves: Vec<(usize, &'a SaveRow)>) -> Vec<Vec<(usize, &'a SaveRow)>> {
+    let mut out: Vec<Vec<(usize, &SaveRow)>> = Vec::new();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (at, row) in saves {
+        let round = seen.entry(row.task_id.as_str()).and_modify(|n| *n += 1).or_insert(0);
+        if out.len() <= *round {
+            out.push(Vec::new());
+        }
+        out[*round].push((at, row));
+    }
+    out
+}
+
+async fn save_round(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<Vec<(usize, Saved)>> {
+    let later = admit(conn, saves).await?;
+    let open: Vec<_> = saves.iter().filter(|(at, _)| !later.contains_key(at)).collect();
+    let held = write_fenced(conn, &open).await?;
+    let kept: Vec<&SaveRow> = open.iter().map(|(_, row)| *row).filter(|row| held.contains(&row.task_id)).collect();
+    write_rest(conn, &kept).await?;
+    let verdict = |(at, row): &(usize, &SaveRow)| match later.get(at) {
+        Some(until) => (*at, Saved::Later(*until)),
+        None if held.contains(&row.task_id) => (*at, Saved::Done),
+        None => (*at, Saved::Fenced),
+    };
+    Ok(saves.iter().map(verdict).collect())
+}
+
+/// Writes the work rows whose fence still holds and says which those are.
+async fn write_fenced(conn: &mut Conn, saves: &[&(usize, &SaveRow)]) -> DbResult<HashSet<String>> {
+    let mut held = HashSet::new();
+    for chunk in chunks(saves.iter().filter_map(|(_, row)| row.go.clone()).collect()) {
+        let sql = format!(
+            "UPDATE work SET stage = v.column3, \
+             due_at = CASE WHEN v.column3 = 2 THEN work.due_at ELSE {{NOW}} + v.column4 END, \
+             in_flight = v.column5, state = v.column6 FROM (VALUES {}) AS v \
+             WHERE work.task_id = v.column1 AND work.fence = v.column2 AND work.stage = 2 RETURNING work.task_id",
+            values_list(chunk.len(), 6)
+        );
+        for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
+            held.insert(row.text(0)?);
+        }
+    }
+    let ends = saves.iter().filter(|(_, row)| row.go.is_none());
+    let pairs = ends.map(|(_, row)| vec![Val::from(row.task_id.as_str()), Val::from(row.fence)]).collect();
+    for chunk in chunks(pairs) {
+        let sql = format!(
+            "DELETE FROM work WHERE (task_id, fence) IN (VALUES {}) AND stage = 2 RETURNING task_id",
+            values_list(chunk.len(), 2)
+        );
+        for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
+            held.insert(row.text(0)?);
+        }
+    }
+    Ok(held)
+}
+
+/// Writes what goes with a work row: the public face, attempts and media.
+async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
+    for chunk in chunks(saves.iter().filter_map(|row| row.face.clone()).collect()) {
+        let sql = format!(
+            "UPDATE tasks SET status = v.column2, warnings = v.column3, made = v.column4, failure = v.column5, \
+             attention = v.column6, cost = v.column7, progress = v.column8, updated_at = v.column9, \
+             started_at = COALESCE(tasks.started_at, v.column9), completed_at = v.column10 \
+             FROM (VALUES {}) AS v WHERE tasks.id = v.column1 AND tasks.status NOT IN ('completed', 'failed')",
+            values_list(chunk.len(), 10)
+        );
+        conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
+    }
+    const ATTEMPTS: &str = "attempts (task_id, id, slot, round, fence, vendor, estimate_micros, currency, sent_at)";
+    insert(conn, ATTEMPTS, saves.iter().filter_map(|row| row.attempt.clone()).collect()).await?;
+    for chunk in chunks(saves.iter().filter_map(|row| row.outcome.clone()).collect()) {
+        let sql = format!(
+            "UPDATE attempts SET outcome = v.column3, detail = v.column4, cost_micros = v.column5, \
+             answered_at = v.column6 FROM (VALUES {}) AS v \
+             WHERE attempts.task_id = v.column1 AND attempts.id = v.column2",
+            values_list(chunk.len(), 6)
+        );
+        conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
+    }
+    insert_media(conn, saves.iter().flat_map(|row| row.media.iter().cloned()).collect()).await
+}
+
+/// One vendor's budget within this transaction; reading it locks its row against other replicas.
+struct Purse {
+    now: i64,
+    next_at: i64,
+    in_flight: i64,
+}
+
+/// Decides which attempts their vendors' budgets admit; the others get a moment to come back at.
+async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Stamp>> {
+    let mut later = HashMap::new();
+    let mut purses: HashMap<&str, Purse> = HashMap::new();
+    for (at, row) in saves {
+        let Some((vendor, budget)) = &row.budget else { continue };
+        if *budget == Budget::default() {
+            continue;
+        }
+        if !purses.contains_key(vendor.as_str()) {
+            purses.insert(vendor, open_purse(conn, vendor).await?);
+        }
+        let Some(purse) = purses.get_mut(vendor.as_str()) else { continue };
+        if let Err(until) = purse.spend(*budget) {
+            later.insert(*at, Stamp(until));
+        }
+    }
+    for (vendor, purse) in purses {
+        let values = vec![vendor.into(), purse.next_at.into()];
+        conn.rows("UPDATE budgets SET next_at = $2 WHERE vendor = $1", values).await?;
+    }
+    Ok(later)
+}
+
+async fn open_purse(conn: &mut Conn, vendor: &str) -> DbResult<Purse> {
+    const LOCK: &str = "INSERT INTO budgets (vendor, next_at) VALUES ($1, 0) \
+                        ON CONFLICT (vendor) DO UPDATE SET next_at = budgets.next_at RETURNING next_at, {NOW}";
+    const BUSY: &str = "SELECT CAST(COALESCE(SUM(in_flight), 0) AS BIGINT) FROM work \
+                        WHERE vendor = $1 AND in_flight > 0";
+    let first = |rows: Vec<Row>| rows.into_iter().next().ok_or(sqlx::Error::RowNotFound);
+    let lock = first(conn.rows(LOCK, vec![vendor.into()]).await?)?;
+    let busy = first(conn.rows(BUSY, vec![vendor.into()]).await?)?;
+    Ok(Purse { now: lock.int(1)?, next_at: lock.int(0)?, in_flight: busy.int(0)? })
+}
+
+impl Purse {
+    /// How soon a task that found every place taken asks again; a place falls free unannounced.
+    const PLACE_WAIT_US: i64 = 250_000;
+
+    /// Takes one place and one moment, or says when to ask again.
+    fn spend(&mut self, budget: Budget) -> Result<(), i64> {
+        if budget.concurrency > 0 && self.in_flight >= i64::from(budget.concurrency) {
+            return Err(self.now + Self::PLACE_WAIT_US);
+        }
+        if budget.rate_per_min > 0 {
+            if self.next_at > self.now {
+                return Err(self.next_at);
+            }
+            // Evenly spaced: vendors meter a minute's rate by the second.
+            self.next_at = self.now + 60_000_000 / i64::from(budget.rate_per_min);
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+}
+
+async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Vec<RawClaim>>> {
+    let (pick, mut values, lease_us) = match op {
+        Op::ClaimQueued { vendor, limit, lease_us } => (
+            "SELECT task_id FROM work WHERE stage = 0 AND vendor = $2 ORDER BY rank LIMIT $3 {SKIP}",
+            vec![Val::from(vendor.as_str()), Val::from(*limit)],
+            *lease_us,
+        ),
+        Op::ClaimDue { limit, lease_us } => (
+            "SELECT task_id FROM work WHERE stage > 0 AND due_at <= {NOW} ORDER BY due_at LIMIT $2 {SKIP}",
+            vec![Val::from(*limit)],
+            *lease_us,
+        ),
+        Op::ClaimOne { task_id, lease_us } => (
+            "SELECT task_id FROM work WHERE stage = 1 AND task_id = $2 {SKIP}",
+            vec![Val::from(task_id.as_str())],
+            *lease_us,
+        ),
+        Op::Create(_) | Op::Media(_) | Op::Save(_) => return Ok(None),
+    };
+    let sql = format!(
+        "UPDATE work SET stage = 2, fence = fence + 1, due_at = {{NOW}} + $1 WHERE task_id IN ({pick}) \
+         RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at"
+    );
+    values.insert(0, Val::from(lease_us));
+    conn.rows(&sql, values).await?.iter().map(read_claim).collect::<DbResult<Vec<_>>>().map(Some)
+}
+
+fn read_claim(row: &Row) -> DbResult<RawClaim> {
+    Ok(RawClaim {
+        task_id: row.text(0)?,
+        fence: row.int(1)?,
+        vendor: row.text(2)?,
+        model: row.text(3)?,
+        project_id: row.text_opt(4)?,
+        rank: row.int(5)?,
+        request: row.text(6)?,
+        state: row.text(7)?,
+        created_at: row.int(8)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purse_spaces_and_counts() {
+        let mut purse = Purse { now: 1_000, next_at: 0, in_flight: 0 };
+        let rate = Budget { concurrency: 0, rate_per_min: 60 };
+        assert_eq!(purse.spend(rate), Ok(()));
+        assert_eq!(purse.spend(rate), Err(1_001_000));
+        let places = Budget { concurrency: 1, rate_per_min: 0 };
+        assert!(purse.spend(places).is_err(), "one is in flight already");
+    }
+}

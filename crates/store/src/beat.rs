@@ -1,0 +1,125 @@
+//! Keeps leases alive from a thread of its own: a heartbeat on the event loop would stop with
+//! the loop, and with it the leases of work that is well.
+
+use crate::{
+    db::{Val, chunks, values_list},
+    open::Source,
+    rows::Lease,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// The leases that this process holds, and until when by its own clock.
+#[derive(Clone, Default)]
+pub struct Leases(Arc<Mutex<HashMap<Lease, Instant>>>);
+
+impl Leases {
+    fn held(&self) -> MutexGuard<'_, HashMap<Lease, Instant>> {
+        // The map is whole after any panic: every change to it is one call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self, lease: Lease, until: Instant) {
+        self.held().insert(lease, until);
+    }
+
+    pub(crate) fn drop_lease(&self, lease: &Lease) {
+        self.held().remove(lease);
+    }
+
+    /// How much of a lease is left by this process's clock; zero when it is lost.
+    pub fn remaining(&self, lease: &Lease) -> Duration {
+        let until = self.held().get(lease).copied();
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    pub fn count(&self) -> usize {
+        self.held().len()
+    }
+}
+
+/// The heartbeat's thread; dropping it stops the thread.
+pub(crate) struct Beat {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beat {
+    /// Beats three times a lease.
+    pub(crate) fn start(source: Source, leases: Leases, lease: Duration) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let body = move || runtime.block_on(run(source, leases, lease, flag));
+        let thread = std::thread::Builder::new().name("pixel-beat".to_owned()).spawn(body)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A beat that panicked has said so in the log already.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(source: Source, leases: Leases, lease: Duration, stop: Arc<AtomicBool>) {
+    let mut conn = None;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::park_timeout(lease / 3);
+        if leases.count() == 0 {
+            continue;
+        }
+        if conn.is_none() {
+            conn = source.connect().await.inspect_err(|e| tracing::warn!(error = %e, "no heartbeat")).ok();
+        }
+        let Some(open) = conn.as_mut() else { continue };
+        if let Err(error) = beat(open, &leases, lease).await {
+            tracing::warn!(%error, "a heartbeat failed");
+            conn = None;
+        }
+    }
+}
+
+/// Renews every lease whose fence still holds; the others are lost from now on.
+async fn beat(conn: &mut crate::db::Conn, leases: &Leases, lease: Duration) -> Result<(), sqlx::Error> {
+    let all: Vec<Lease> = leases.held().keys().cloned().collect();
+    let lease_us = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4);
+    for chunk in chunks(all) {
+        let begun = Instant::now();
+        let sql = format!(
+            "UPDATE work SET due_at = {{NOW}} + v.column3 FROM (VALUES {}) AS v \
+             WHERE work.task_id = v.column1 AND work.fence = v.column2 AND work.stage = 2 RETURNING work.task_id",
+            values_list(chunk.len(), 3)
+        );
+        let bind = |l: &Lease| [Val::from(l.task.as_str()), Val::from(l.fence), Val::from(lease_us)];
+        let rows = conn.rows(&sql, chunk.iter().flat_map(bind).collect()).await?;
+        let mut kept = std::collections::HashSet::new();
+        for row in &rows {
+            kept.insert(row.text(0)?);
+        }
+        let mut held = leases.held();
+        for one in chunk {
+            match kept.contains(one.task.as_str()) {
+                // Only if it is still held here: a task that has just ended is not taken back.
+                true => held.entry(one).and_modify(|until| *until = begun + lease),
+                false => {
+                    held.remove(&one);
+                    continue;
+                }
+            };
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Writers of staged files: one for async code, one for blocking threads.
+
+use super::StagedBlob;
+use pixel_core::vendor::Staged;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    mem,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Bytes that gather before they are worth a trip to a blocking thread.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Bytes that gather before a blocking writer makes a system call.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A staged file in the making; it removes itself unless it is finished.
+#[derive(Debug)]
+struct Draft {
+    path: PathBuf,
+    /// Made with the first bytes, so that an unused writer costs nothing.
+    file: Option<File>,
+    hash: Sha256,
+    bytes: u64,
+    finished: bool,
+}
+
+impl Draft {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: None, hash: Sha256::new(), bytes: 0, finished: false }
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?,
+        };
+        Ok(self.file.insert(file))
+    }
+
+    fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.file()?.write_all(chunk)?;
+        self.hash.update(chunk);
+        self.bytes += chunk.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self, handle: Staged, flush: Flush) -> io::Result<StagedBlob> {
+        self.file()?.sync_data()?;
+        if let (Flush::Entry, Some(folder)) = (flush, self.path.parent()) {
+            sync_folder(folder)?;
+        }
+        self.finished = true;
+        let hash = mem::take(&mut self.hash);
+        Ok(StagedBlob { handle, sha256: hex(&hash.finalize()), bytes: self.bytes })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.finished && self.file.take().is_some() {
+            // Nothing more can be done about a failure here: the sweep finds what stays.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// How much of a finished file survives a power cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Flush {
+    /// The bytes; the name is made durable by the publishing that follows at once.
+    Bytes,
+    /// The bytes and the name: a row may refer to the handle.
+    Entry,
+}
+
+/// Counts against a cap before anything is written.
+#[derive(Debug)]
+struct Cap {
+    left: u64,
+    bytes_max: u64,
+}
+
+impl Cap {
+    fn new(bytes_max: u64) -> Self {
+        Self { left: bytes_max, bytes_max }
+    }
+
+    fn take(&mut self, bytes: usize) -> io::Result<()> {
+        let left = self.left.checked_sub(bytes as u64);
+        self.left = left.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {} bytes", self.bytes_max))
+        })?;
+        Ok(())
+    }
+}
+
+/// Writes a staged file from async code. The disk is touched once per 256 KiB and at the end,
+/// each time on a blocking thread, so that a small file costs one trip in all.
+#[derive(Debug)]
+pub struct StageWriter {
+    handle: Staged,
+    /// Absent while a blocking thread has it, and after a failed write.
+    draft: Option<Draft>,
+    buffer: Vec<u8>,
+    cap: Cap,
+}
+
+impl StageWriter {
+    pub(super) fn new(handle: Staged, path: PathBuf, cap_bytes: u64) -> Self {
+        Self { handle, draft: Some(Draft::new(path)), buffer: Vec::new(), cap: Cap::new(cap_bytes) }
+    }
+
+    pub fn handle(&self) -> &Staged {
+        &self.handle
+    }
+
+    /// Adds bytes. Beyond the cap it is an error of kind `FileTooLarge`.
+    pub async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.cap.take(chunk.len())?;
+        let mut rest = chunk;
+        while self.buffer.len() + rest.len() >= BATCH_BYTES {
+            let (now, later) = rest.split_at(BATCH_BYTES - self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            rest = later;
+            self.write_batch().await?;
+        }
+        self.buffer.extend_from_slice(rest);
+        Ok(())
+    }
+
+    async fn write_batch(&mut self) -> io::Result<()> {
+        let mut draft = self.draft.take().ok_or_else(broken)?;
+        let batch = mem::take(&mut self.buffer);
+        // The draft travels with the work: if this future is dropped meanwhile, the file goes too.
+        let (draft, mut batch) = blocking(move || draft.append(&batch).map(|()| (draft, batch))).await?;
+        batch.clear();
+        (self.draft, self.buffer) = (Some(draft), batch);
+        Ok(())
+    }
+
+    /// Flushes the file and its name: the handle then survives a power cut.
+    pub async fn finish(self) -> io::Result<StagedBlob> {
+        self.finish_with(Flush::Entry).await
+    }
+
+    async fn finish_with(mut self, flush: Flush) -> io::Result<StagedBlob> {
+        let mut draft = self.draft.take().ok_or_else(broken)?;
+        blocking(move || {
+            draft.append(&self.buffer)?;
+            draft.finish(self.handle, flush)
+        })
+        .await
+    }
+}
+
+/// Writes a staged file from a blocking thread.
+#[derive(Debug)]
+pub struct BlockingStage {
+    handle: Staged,
+    draft: Draft,
+    buffer: Vec<u8>,
+    cap: Cap,
+}
+
+impl BlockingStage {
+    pub(super) fn new(handle: Staged, path: PathBuf, cap_bytes: u64) -> Self {
+        Self { handle, draft: Draft::new(path), buffer: Vec::new(), cap: Cap::new(cap_bytes) }
+    }
+
+    pub fn finish(self) -> io::Result<StagedBlob> {
+        self.finish_with(Flush::Entry)
+    }
+
+    pub(super) fn finish_with(mut self, flush: Flush) -> io::Result<StagedBlob> {
+        self.draft.append(&self.buffer)?;
+        self.draft.finish(self.handle, flush)
+    }
+}
+
+impl Write for BlockingStage {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.cap.take(chunk.len())?;
+        if self.buffer.len() + chunk.len() > BUFFER_BYTES {
+            self.flush()?;
+        }
+        match chunk.len() > BUFFER_BYTES {
+            true => self.draft.append(chunk)?,
+            false => self.buffer.extend_from_slice(chunk),
+        }
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.append(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("an earlier write of this file failed")
+}
+
+/// Runs file work off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}

@@ -1,0 +1,65 @@
+//! What can go wrong in the store, by what a caller can do about it.
+
+use std::{io, path::PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("The disk that holds the database is full. Free some space; nothing was lost.")]
+    Full,
+    #[error("The database cannot be reached or is read-only: {0}")]
+    Away(String),
+    #[error("The server is shutting down.")]
+    Closed,
+    #[error("DATABASE_URL is no PostgreSQL address such as postgres://user:password@host:5432/name.")]
+    Address,
+    #[error(
+        "The database was written by a newer version of Pixel (its migration {0} is unknown here). \
+         Start that version, or restore a backup made by this one."
+    )]
+    Newer(i64),
+    #[error("The database could not be brought up to date: {0}")]
+    Migration(String),
+    #[error("The data folder {} is in use by another Pixel. Stop it, or give this one its own --data.", .0.display())]
+    Locked(PathBuf),
+    #[error("SQLite {0} has a known corruption fault; 3.51.3 or newer is needed.")]
+    OldSqlite(String),
+    #[error("A stored row cannot be read: {0}")]
+    Corrupt(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("The database refused a statement: {0}")]
+    Database(sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same statement may succeed later: the connection broke, or the server is away.
+    pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+            sqlx::Error::Database(db) => {
+                let code = db.code().unwrap_or_default();
+                // 57P0x: shutting down or starting; 08xxx: connection; 5 and 6: SQLite busy, locked.
+                code.starts_with("57P") || code.starts_with("08") || matches!(code.as_ref(), "5" | "6" | "517")
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(db) = &error {
+            let code = db.code().unwrap_or_default();
+            // 13: SQLite full; 53100: PostgreSQL disk full; 8, 10 and their kin: read-only, I/O error.
+            match code.as_ref() {
+                "13" | "53100" => return Self::Full,
+                "8" | "10" | "14" | "778" | "1034" | "25006" => return Self::Away(db.message().to_owned()),
+                _ => {}
+            }
+        }
+        match Self::is_away(&error) {
+            true => Self::Away(error.to_string()),
+            false => Self::Database(error),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The shapes that go in and come out of the store.
+
+use pixel_core::{
+    Stamp,
+    id::{AttemptId, MediaId, TaskId},
+    price::Cost,
+    request::{Checked, Kind, Warning},
+    task::{Attention, Facts, Failure, Made, Stage, Status, Work},
+};
+use serde_json::Value;
+
+/// A task to be stored: its public row, and the work row of its engine.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    pub id: TaskId,
+    pub kind: Kind,
+    pub model: String,
+    /// Who carries it out: the model's vendor, or the sandbox in its place.
+    pub vendor: String,
+    pub sandbox: bool,
+    pub project_id: Option<String>,
+    pub source: Option<String>,
+    pub source_id: Option<String>,
+    /// As asked, with data URIs replaced by the addresses of the stored media.
+    pub params: Value,
+    pub request: Checked,
+    pub work: Work,
+    pub warnings: Vec<Warning>,
+    pub cost: Option<Cost>,
+    /// Place in the vendor's queue; see `engine::ranks`.
+    pub rank: i64,
+    pub created_at: Stamp,
+}
+
+/// A task as a caller sees it.
+#[derive(Clone, Debug)]
+pub struct TaskRow {
+    pub id: TaskId,
+    pub kind: Kind,
+    pub model: String,
+    pub status: Status,
+    pub sandbox: bool,
+    pub project_id: Option<String>,
+    pub source: Option<String>,
+    pub source_id: Option<String>,
+    pub params: Value,
+    pub warnings: Vec<Warning>,
+    pub made: Vec<Made>,
+    pub failure: Option<Failure>,
+    pub attention: Option<Attention>,
+    pub cost: Option<Cost>,
+    pub progress: u8,
+    pub created_at: Stamp,
+    pub updated_at: Stamp,
+    pub started_at: Option<Stamp>,
+    pub completed_at: Option<Stamp>,
+}
+
+/// The right to write to one task until the lease ends: the fence goes with every write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub task: TaskId,
+    pub fence: i64,
+}
+
+/// A task that this process has just leased.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    pub lease: Lease,
+    pub vendor: String,
+    pub model: String,
+    pub project_id: Option<String>,
+    pub rank: i64,
+    pub request: Checked,
+    pub work: Work,
+    pub created_at: Stamp,
+}
+
+/// One write of the engine, all of it in one transaction, conditional on the lease's fence.
+#[derive(Clone, Debug)]
+pub struct Save {
+    pub lease: Lease,
+    pub then: Then,
+    /// What the caller is to see, when it changes.
+    pub face: Option<Face>,
+    /// A paid call that is about to leave.
+    pub attempt: Option<NewAttempt>,
+    /// What came of an attempt.
+    pub outcome: Option<AttemptOutcome>,
+    pub media: Vec<MediaRow>,
+}
+
+/// What becomes of the work row.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// The task goes on; `due` is when, for [`Stage::Waiting`]. A leased one keeps its lease.
+    Go { stage: Stage, due: Stamp, work: Work },
+    /// The task has ended.
+    End,
+}
+
+/// The public part that a write changes.
+#[derive(Clone, Debug)]
+pub struct Face {
+    pub status: Status,
+    pub warnings: Vec<Warning>,
+    pub made: Vec<Made>,
+    pub failure: Option<Failure>,
+    pub attention: Option<Attention>,
+    pub cost: Option<Cost>,
+    pub progress: u8,
+    pub at: Stamp,
+}
+
+/// The record of a paid call, written before its first byte leaves.
+#[derive(Clone, Debug)]
+pub struct NewAttempt {
+    pub id: AttemptId,
+    pub slot: u32,
+    pub round: u32,
+    pub vendor: String,
+    pub estimate_micros: Option<i64>,
+    pub currency: Option<String>,
+    pub sent_at: Stamp,
+    /// The vendor's budget, which must admit the call in the same transaction.
+    pub budget: Budget,
+}
+
+/// Limits on one vendor account, shared by every replica through the database; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    pub concurrency: u32,
+    pub rate_per_min: u32,
+}
+
+/// What is known of an attempt afterwards.
+#[derive(Clone, Debug)]
+pub struct AttemptOutcome {
+    pub id: AttemptId,
+    /// `unsent`, `refused`, `accepted`, `unknown`, `lost`, `found`.
+    pub word: &'static str,
+    /// The vendor's own words, private, at most 4 KiB.
+    pub detail: Option<String>,
+    pub cost_micros: Option<i64>,
+    pub at: Stamp,
+}
+
+/// What became of a [`Save`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    Done,
+    /// Somebody else holds the task now: write nothing, send nothing.
+    Fenced,
+    /// The budget does not admit the attempt before this moment; nothing was written.
+    Later(Stamp),
+}
+
+/// A stored file that has an id and an address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaRow {
+    pub id: MediaId,
+    pub task: Option<TaskId>,
+    pub facts: Facts,
+    pub created_at: Stamp,
+}
+
+/// Which tasks a list shows; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub kind: Option<Kind>,
+    pub status: Option<Status>,
+    pub model: Option<String>,
+    pub project_id: Option<String>,
+    pub source: Option<String>,
+    pub source_id: Option<String>,
+    /// Only tasks older than this one.
+    pub before: Option<TaskId>,
+}
+
+/// One attempt as recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub id: AttemptId,
+    pub slot: i64,
+    pub round: i64,
+    pub vendor: String,
+    pub outcome: Option<String>,
+    pub detail: Option<String>,
+    pub cost_micros: Option<i64>,
+    pub sent_at: Stamp,
+}

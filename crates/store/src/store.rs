@@ -1,0 +1,244 @@
+//! The store's face: what the engine and the server may ask of it.
+
+use crate::{
+    StoreError,
+    apply::{Op, Out},
+    beat::{Beat, Leases},
+    checkpoint,
+    db::Pool,
+    open::{self, Source},
+    read, render,
+    rows::{AttemptRow, Claimed, Filter, MediaRow, NewTask, Save, Saved, TaskRow, Then},
+    writer::{self, Pending},
+};
+use pixel_core::{
+    Stamp,
+    id::{AttemptId, MediaId, TaskId},
+    task::Stage,
+};
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub data: PathBuf,
+    /// PostgreSQL; absent for the SQLite file of the data folder.
+    pub database_url: Option<String>,
+    pub pool_size: u32,
+    pub lease: Duration,
+}
+
+/// Rows of every task. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    inbox: std::sync::Mutex<Option<mpsc::Sender<Pending>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    checkpoint: JoinHandle<()>,
+    beat: std::sync::Mutex<Option<Beat>>,
+    leases: Leases,
+    lease: Duration,
+    is_shared: bool,
+    /// Holds the data folder on SQLite; released with the process, however it ends.
+    _lock: Option<File>,
+}
+
+/// Operations that may wait for the writer; beyond it callers wait in line.
+const INBOX: usize = 8192;
+
+impl Store {
+    /// Opens the database, brings its schema up to date and starts the writer and the heartbeat.
+    pub async fn open(options: &Options) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(&options.data)?;
+        let source = Source::new(&options.data, options.database_url.as_deref())?;
+        let is_shared = matches!(source, Source::Postgres(_));
+        let lock = (!is_shared).then(|| open::lock(&options.data)).transpose()?;
+        source.migrate().await?;
+        let mut conn = source.connect().await?;
+        open::check_engine(&mut conn).await?;
+        open::raise_epoch(&mut conn).await?;
+        let pool = source.pool(options.pool_size).await?;
+        let leases = Leases::default();
+        let beat = Beat::start(source.clone(), leases.clone(), options.lease)?;
+        let (inbox, mail) = mpsc::channel(INBOX);
+        Ok(Self(Arc::new(Inner {
+            pool,
+            inbox: std::sync::Mutex::new(Some(inbox)),
+            writer: Mutex::new(Some(tokio::spawn(writer::run(source.clone(), conn, mail)))),
+            checkpoint: tokio::spawn(checkpoint::run(source)),
+            beat: std::sync::Mutex::new(Some(beat)),
+            leases,
+            lease: options.lease,
+            is_shared,
+            _lock: lock,
+        })))
+    }
+
+    /// Whether other processes may work on the same rows.
+    pub fn is_shared(&self) -> bool {
+        self.0.is_shared
+    }
+
+    pub fn leases(&self) -> &Leases {
+        &self.0.leases
+    }
+
+    pub fn lease_length(&self) -> Duration {
+        self.0.lease
+    }
+
+    /// Writes everything that was asked so far, then closes.
+    pub async fn close(&self) {
+        drop(self.0.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        if let Some(writer) = self.0.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the writer ended badly");
+        }
+        self.0.checkpoint.abort();
+        let beat = self.0.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // Joining a thread blocks, which the event loop must not.
+        let _ = tokio::task::spawn_blocking(move || drop(beat)).await;
+        self.0.pool.close().await;
+    }
+
+    async fn ask(&self, op: Op) -> Result<Out, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let inbox = self.0.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let inbox = inbox.ok_or(StoreError::Closed)?;
+        inbox.send(Pending { op, reply }).await.map_err(|_| StoreError::Closed)?;
+        drop(inbox);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Stores a task. When this returns, it is on stable storage.
+    pub async fn create(&self, task: &NewTask) -> Result<(), StoreError> {
+        self.ask(Op::Create(render::create(task))).await.map(drop)
+    }
+
+    /// Gives a published blob an id and an address.
+    pub async fn add_media(&self, media: &MediaRow) -> Result<(), StoreError> {
+        self.ask(Op::Media(render::media(media))).await.map(drop)
+    }
+
+    /// Writes what a lease's holder has to write, if it still holds.
+    pub async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
+        let saved = match self.ask(Op::Save(render::save(save, now()))).await? {
+            Out::Saved(saved) => saved,
+            Out::Done | Out::Claimed(_) => return Err(StoreError::Closed),
+        };
+        let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
+        if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
+            self.0.leases.drop_lease(&save.lease);
+        }
+        Ok(saved)
+    }
+
+    /// Leases queued tasks of a vendor, the fairest first.
+    pub async fn claim_queued(&self, vendor: &str, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+        let (vendor, limit) = (vendor.to_owned(), i64::from(limit));
+        self.claim(|lease_us| Op::ClaimQueued { vendor, limit, lease_us }).await
+    }
+
+    /// Leases tasks whose due time has come, or whose holder has gone.
+    pub async fn claim_due(&self, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+        self.claim(|lease_us| Op::ClaimDue { limit: i64::from(limit), lease_us }).await
+    }
+
+    /// Leases one waiting task; `None` when it is not waiting.
+    pub async fn claim_one(&self, task: &TaskId) -> Result<Option<Claimed>, StoreError> {
+        let task_id = task.as_str().to_owned();
+        Ok(self.claim(|lease_us| Op::ClaimOne { task_id, lease_us }).await?.pop())
+    }
+
+    async fn claim(&self, op: impl FnOnce(i64) -> Op) -> Result<Vec<Claimed>, StoreError> {
+        // The lease is counted from before the claim leaves, so it never seems longer than it is.
+        let until = Instant::now() + self.0.lease;
+        let lease_us = i64::try_from(self.0.lease.as_micros()).unwrap_or(i64::MAX / 4);
+        let Out::Claimed(raw) = self.ask(op(lease_us)).await? else { return Err(StoreError::Closed) };
+        let mut claimed = Vec::with_capacity(raw.len());
+        for one in raw {
+            let id = one.task_id.clone();
+            match read::claimed(one) {
+                Ok(one) => {
+                    self.0.leases.take(one.lease.clone(), until);
+                    claimed.push(one);
+                }
+                Err(error) => tracing::error!(%error, task = id, "a task's row cannot be read"),
+            }
+        }
+        Ok(claimed)
+    }
+
+    pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRow>, StoreError> {
+        read::task(&self.0.pool, id).await
+    }
+
+    pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
+        read::list(&self.0.pool, filter, limit).await
+    }
+
+    pub async fn media(&self, id: &MediaId) -> Result<Option<MediaRow>, StoreError> {
+        read::media(&self.0.pool, id).await
+    }
+
+    pub async fn attempts(&self, task: &TaskId) -> Result<Vec<AttemptRow>, StoreError> {
+        read::attempts(&self.0.pool, task).await
+    }
+
+    /// Until something is due; `None` when nothing waits.
+    pub async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        let wait = read::next_due_us(&self.0.pool).await?;
+        Ok(wait.map(|us| Duration::from_micros(us.max(0).unsigned_abs())))
+    }
+
+    /// Live tasks as (vendor, stage, count).
+    pub async fn depth(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
+        read::depth(&self.0.pool).await
+    }
+
+    /// The highest rank of each (vendor, project) that has live tasks.
+    pub async fn ranks(&self) -> Result<Vec<(String, Option<String>, i64)>, StoreError> {
+        read::ranks(&self.0.pool).await
+    }
+}
+
+/// Whether the database of these options can be reached; changes nothing.
+pub async fn check(options: &Options) -> Result<(), StoreError> {
+    let source = Source::new(&options.data, options.database_url.as_deref())?;
+    if matches!(source, Source::Postgres(_)) {
+        source.connect().await?.close().await;
+    }
+    Ok(())
+}
+
+/// This process's clock.
+pub fn now() -> Stamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// New ids; they sort by the time at which they are made.
+pub fn new_task_id() -> TaskId {
+    TaskId::from_bits(uuid::Uuid::now_v7().as_u128())
+}
+
+pub fn new_media_id() -> MediaId {
+    // Unguessable: an address is all that a reader of media needs.
+    MediaId::from_bits(uuid::Uuid::new_v4().as_u128())
+}
+
+pub fn new_attempt_id() -> AttemptId {
+    AttemptId::from_bits(uuid::Uuid::now_v7().as_u128())
+}

@@ -1,0 +1,98 @@
+//! The one writer: it drains whatever waits into one transaction, so that a flushed commit is
+//! shared by everything that was waiting for one (group commit).
+
+use crate::{
+    StoreError,
+    apply::{Op, Out, apply},
+    db::Conn,
+    open::Source,
+};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Operations of one transaction, at most.
+const BATCH_MAX: usize = 512;
+/// How long a batch is retried while the database cannot be reached.
+const RETRY_FOR: Duration = Duration::from_secs(15);
+
+pub(crate) struct Pending {
+    pub(crate) op: Op,
+    pub(crate) reply: oneshot::Sender<Result<Out, StoreError>>,
+}
+
+/// Runs until every sender is gone and everything sent has been written.
+pub(crate) async fn run(source: Source, first: Conn, mut inbox: mpsc::Receiver<Pending>) {
+    let mut link = Link { source, conn: Some(first) };
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while inbox.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+        let (ops, replies): (Vec<_>, Vec<_>) = waiting.drain(..).map(|p| (p.op, p.reply)).unzip();
+        let results = link.write(&ops).await;
+        for (reply, result) in replies.into_iter().zip(results) {
+            // A caller that hung up does not want its answer; what it asked is written all the same.
+            let _ = reply.send(result);
+        }
+    }
+    if let Some(conn) = link.conn {
+        conn.close().await;
+    }
+}
+
+/// The connection, reopened when it breaks.
+struct Link {
+    source: Source,
+    conn: Option<Conn>,
+}
+
+impl Link {
+    async fn write(&mut self, ops: &[Op]) -> Vec<Result<Out, StoreError>> {
+        match self.write_together(ops).await {
+            Ok(outs) => outs.into_iter().map(Ok).collect(),
+            Err(error) if ops.len() == 1 => vec![Err(error)],
+            // One bad operation must not fail its neighbours: each gets a transaction of its own.
+            Err(_) => {
+                let mut results = Vec::with_capacity(ops.len());
+                for op in ops {
+                    let one = self.write_together(std::slice::from_ref(op)).await;
+                    results.push(one.and_then(|outs| outs.into_iter().next().ok_or(StoreError::Closed)));
+                }
+                results
+            }
+        }
+    }
+
+    /// One transaction, retried while the database is away. Repeating it is safe: new rows have
+    /// ids of their own, and every other write is conditional on a fence.
+    async fn write_together(&mut self, ops: &[Op]) -> Result<Vec<Out>, StoreError> {
+        let until = Instant::now() + RETRY_FOR;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let error = match self.try_once(ops).await {
+                Ok(outs) => return Ok(outs),
+                Err(error) => error,
+            };
+            if !StoreError::is_away(&error) || Instant::now() >= until {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, "the database is away; trying again");
+            self.conn = None;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    async fn try_once(&mut self, ops: &[Op]) -> Result<Vec<Out>, sqlx::Error> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.source.connect().await?,
+        };
+        conn.begin().await?;
+        let done = match apply(&mut conn, ops).await {
+            Ok(outs) => conn.commit().await.map(|()| outs),
+            Err(error) => Err(error),
+        };
+        // A connection whose transaction cannot be ended is dropped, and the next batch opens one.
+        let clean = done.is_ok() || conn.rollback().await.is_ok();
+        self.conn = clean.then_some(conn);
+        done
+    }
+}
