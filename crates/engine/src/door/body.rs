@@ -1,0 +1,110 @@
+//! Request bodies of a known length: bytes, and stored blobs encoded while they are sent.
+
+use super::multipart;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use pixel_core::vendor::{BlobForm, Body, Part};
+use pixel_store::blobs::Blobs;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{fs::File, io::AsyncReadExt};
+
+/// Bytes of a blob in memory at a time; whole groups of base64.
+const READ_BYTES: usize = 3 * 32 * 1024;
+
+/// A body that is ready to leave.
+pub(super) struct Prepared {
+    pub content_type: Option<String>,
+    pub length: u64,
+    pub body: reqwest::Body,
+    /// Bytes that the connection has taken so far, for the watch over a stalled upload.
+    pub taken: Arc<AtomicU64>,
+}
+
+/// Opens every blob, so that one that is missing or has another length is found before a byte
+/// leaves.
+pub(super) async fn prepare(body: &Body, blobs: &Blobs) -> Result<Prepared, String> {
+    let (content_type, parts) = match body {
+        Body::Empty => (None, Vec::new()),
+        Body::Parts(content_type, parts) => (Some(content_type.clone()), parts.clone()),
+        Body::Multipart(fields) => {
+            let (content_type, parts) = multipart::parts(fields);
+            (Some(content_type), parts)
+        }
+    };
+    let length = parts.iter().map(wire_length).sum();
+    let mut pieces = Vec::with_capacity(parts.len());
+    for part in parts {
+        pieces.push(open(part, blobs).await?);
+    }
+    let taken = Arc::new(AtomicU64::new(0));
+    Ok(Prepared { content_type, length, body: assemble(pieces, taken.clone()), taken })
+}
+
+fn wire_length(part: &Part) -> u64 {
+    match part {
+        Part::Bytes(bytes) => bytes.len() as u64,
+        Part::Blob { bytes, form: BlobForm::Raw, .. } => *bytes,
+        Part::Blob { bytes, form: BlobForm::Base64, .. } => bytes.div_ceil(3) * 4,
+        Part::Blob { bytes, form: BlobForm::Hex, .. } => bytes * 2,
+    }
+}
+
+enum Piece {
+    Bytes(Bytes),
+    Blob { file: File, left: u64, form: BlobForm },
+}
+
+async fn open(part: Part, blobs: &Blobs) -> Result<Piece, String> {
+    let (sha256, bytes, form) = match part {
+        Part::Bytes(bytes) => return Ok(Piece::Bytes(bytes.into())),
+        Part::Blob { sha256, bytes, form } => (sha256, bytes, form),
+    };
+    let (file, length) = blobs.open_read(&sha256).await.map_err(|e| format!("a stored input cannot be read: {e}"))?;
+    match length == bytes {
+        true => Ok(Piece::Blob { file, left: bytes, form }),
+        false => Err(format!("a stored input has {length} bytes where {bytes} were recorded")),
+    }
+}
+
+fn assemble(mut pieces: Vec<Piece>, taken: Arc<AtomicU64>) -> reqwest::Body {
+    match pieces.as_mut_slice() {
+        [] => return reqwest::Body::default(),
+        [Piece::Bytes(bytes)] => return reqwest::Body::from(std::mem::take(bytes)),
+        _ => {}
+    }
+    let chunks = stream::iter(pieces).flat_map(|piece| match piece {
+        Piece::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
+        Piece::Blob { file, left, form } => {
+            stream::try_unfold((file, left), move |(file, left)| read(file, left, form)).boxed()
+        }
+    });
+    reqwest::Body::wrap_stream(chunks.inspect_ok(move |chunk: &Bytes| {
+        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    }))
+}
+
+async fn read(mut file: File, left: u64, form: BlobForm) -> io::Result<Option<(Bytes, (File, u64))>> {
+    let size = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
+    if size == 0 {
+        return Ok(None);
+    }
+    let mut raw = vec![0; size];
+    file.read_exact(&mut raw).await?;
+    let chunk = match form {
+        BlobForm::Raw => raw,
+        BlobForm::Base64 => STANDARD.encode(&raw).into_bytes(),
+        BlobForm::Hex => raw.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_char).collect(),
+    };
+    Ok(Some((chunk.into(), (file, left - size as u64))))
+}
+
+fn hex_char(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+}

@@ -1,0 +1,209 @@
+//! The door: the only place from which a vendor is called.
+//!
+//! A vendor describes a call as data; the door carries it out and says one of three things: here
+//! is the answer, the request certainly did not leave, or nobody can tell. The whole money rule
+//! hangs on the second being true, so it is said only of errors from before the first byte: our
+//! own blobs, the address, the connection and TLS. Secrets and queries stay out of logs and texts.
+
+mod answer;
+mod body;
+mod client;
+mod decode;
+mod extract;
+mod multipart;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_extract;
+
+use answer::Pieces;
+use body::Prepared;
+use client::{Clients, why};
+use pixel_core::vendor::{Answer, Field, HttpCall, Method};
+use pixel_store::blobs::Blobs;
+use reqwest::{
+    Request, Response,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+use tracing::{Instrument, Span, field};
+use url::Url;
+
+/// Bounds of what an exchange may cost us.
+#[derive(Clone, Debug)]
+pub struct DoorLimits {
+    /// Resolve, connect and TLS together.
+    pub connect: Duration,
+    /// Until a free call's answer begins, counted from the last byte of an upload that was taken.
+    pub first_byte: Duration,
+    /// Between two pieces of a free call's answer.
+    pub idle: Duration,
+    /// The JSON that remains of an answer when its media is taken out, after inflation.
+    pub json_bytes: usize,
+    /// One piece of media inside a JSON answer, decoded.
+    pub embedded_bytes: u64,
+    /// An answer that is media as a whole.
+    pub media_bytes: u64,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(15),
+            json_bytes: 4 << 20,
+            embedded_bytes: 64 << 20,
+            media_bytes: 2 << 30,
+        }
+    }
+}
+
+/// What came of a call. The reasons are for the operator; they hold no secret and no query.
+#[derive(Debug)]
+pub enum Sent {
+    Answer(Answer),
+    /// Proven that no byte of the request was written: resolve, connect, TLS.
+    Unsent {
+        why: String,
+    },
+    /// Anything else: the vendor may have got the request.
+    Unclear {
+        why: String,
+    },
+}
+
+/// Carries calls out; clones share the connections.
+#[derive(Clone)]
+pub struct Door {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    blobs: Blobs,
+    limits: DoorLimits,
+    clients: Clients,
+}
+
+impl Door {
+    pub fn new(blobs: Blobs, limits: DoorLimits) -> Result<Self, String> {
+        let clients = Clients::new(&limits)?;
+        Ok(Self { inner: Arc::new(Inner { blobs, limits, clients }) })
+    }
+
+    /// Sends a call once, whatever happens, and reads its answer.
+    pub async fn send(&self, call: &HttpCall) -> Sent {
+        let Some(url) = Url::parse(&call.url).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
+            return Sent::Unsent { why: "the call's address is not an http or https URL".to_owned() };
+        };
+        let method = method_of(call);
+        let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+        let span = tracing::info_span!(
+            "vendor_call", %method, host, path, status = field::Empty, ms = field::Empty, bytes = field::Empty
+        );
+        let started = Instant::now();
+        let sent = self.exchange(call, url).instrument(span.clone()).await;
+        span.record("ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let _entered = span.enter();
+        match &sent {
+            Sent::Answer(_) => tracing::debug!("answered"),
+            Sent::Unsent { why } => tracing::warn!(why, "not sent"),
+            Sent::Unclear { why } => tracing::warn!(why, "no clear answer"),
+        }
+        sent
+    }
+
+    async fn exchange(&self, call: &HttpCall, url: Url) -> Sent {
+        let prepared = match body::prepare(&call.body, &self.inner.blobs).await {
+            Ok(prepared) => prepared,
+            Err(why) => return Sent::Unsent { why },
+        };
+        let taken = prepared.taken.clone();
+        let request = match request(call, url, prepared) {
+            Ok(request) => request,
+            Err(why) => return Sent::Unsent { why },
+        };
+        let exchange = async {
+            let response = self.head(call, request, || taken.load(Ordering::Relaxed)).await?;
+            self.answer(call, response).await.map_err(|why| Sent::Unclear { why })
+        };
+        match timeout(call.timeout, exchange).await {
+            Ok(Ok(answer)) => Sent::Answer(answer),
+            Ok(Err(sent)) => sent,
+            Err(_) => Sent::Unclear { why: format!("no complete answer within {} ms", call.timeout.as_millis()) },
+        }
+    }
+
+    /// Sends the request and waits for the answer's head. To give up early on a paid call would
+    /// only turn a slow answer into an unclear one, so its own time-out is the one that counts.
+    async fn head(&self, call: &HttpCall, request: Request, taken: impl Fn() -> u64) -> Result<Response, Sent> {
+        let is_paid = call.repeat.is_paid();
+        let first_byte = if is_paid { call.timeout } else { self.inner.limits.first_byte };
+        let mut sending = pin!(self.inner.clients.of(is_paid).execute(request));
+        loop {
+            let before = taken();
+            match timeout(first_byte, &mut sending).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) if error.is_connect() => return Err(Sent::Unsent { why: why(error) }),
+                Ok(Err(error)) => return Err(Sent::Unclear { why: why(error) }),
+                Err(_) if taken() == before => {
+                    return Err(Sent::Unclear { why: format!("no answer within {} ms", first_byte.as_millis()) });
+                }
+                // The upload moves on.
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn answer(&self, call: &HttpCall, response: Response) -> Result<Answer, String> {
+        Span::current().record("status", response.status().as_u16());
+        let idle = (!call.repeat.is_paid()).then_some(self.inner.limits.idle);
+        let mut pieces = Pieces::new(response, idle);
+        let answer = answer::read(&mut pieces, call, &self.inner.blobs, &self.inner.limits).await;
+        Span::current().record("bytes", pieces.bytes);
+        answer
+    }
+}
+
+fn method_of(call: &HttpCall) -> reqwest::Method {
+    match call.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+    }
+}
+
+fn request(call: &HttpCall, url: Url, prepared: Prepared) -> Result<Request, String> {
+    let mut headers = HeaderMap::new();
+    if call.repeat.is_paid() {
+        // Its connection serves no other call, so the vendor need not keep it either.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if call.method == Method::Post || prepared.length > 0 {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(prepared.length));
+    }
+    if let Some(content_type) = prepared.content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).map_err(|_| "bad content type")?);
+    }
+    for (name, field) in &call.headers {
+        let bad = |_| format!("the value of the header '{name}' cannot be sent");
+        let value = match field {
+            Field::Plain(text) => HeaderValue::from_str(text).map_err(bad)?,
+            Field::Secret(secret) => {
+                let mut value = HeaderValue::from_str(secret.reveal()).map_err(bad)?;
+                value.set_sensitive(true);
+                value
+            }
+        };
+        let name = HeaderName::try_from(name.as_str()).map_err(|_| format!("'{name}' is not a header's name"))?;
+        headers.insert(name, value);
+    }
+    let mut request = Request::new(method_of(call), url);
+    *request.headers_mut() = headers;
+    *request.body_mut() = Some(prepared.body);
+    Ok(request)
+}

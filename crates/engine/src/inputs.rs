@@ -1,0 +1,152 @@
+//! Fetches and judges a task's inputs before its vendor hears of it.
+
+use crate::{
+    fetch::FetchError,
+    internal, media,
+    run::{Run, Stop},
+    waits,
+};
+use pixel_core::{
+    Error, ErrorKind,
+    request::{Input, Origin, Role},
+    task::{Failure, SlotState, StoredInput, Work},
+};
+use pixel_store::{blobs::StagedBlob, now};
+
+/// Fetches of one task's inputs that may fail before the task does.
+const TRIES: u32 = 4;
+
+enum Trouble {
+    /// The address may answer later.
+    Again(String),
+    Final(Error),
+}
+
+impl Run {
+    /// Makes every input ours. `false`: the task waits, or has failed, and has been written.
+    pub(crate) async fn ready_inputs(&self) -> Result<bool, Stop> {
+        let wanted = &self.claimed.request.inputs;
+        let list = match self.stored_inputs().await {
+            Some(list) => list,
+            None if wanted.is_empty() => Vec::new(),
+            None => match self.fetch_inputs(wanted).await {
+                Ok(list) => {
+                    self.write_inputs(list.clone()).await?;
+                    list
+                }
+                Err(trouble) => return self.inputs_failed(trouble).await.map(|()| false),
+            },
+        };
+        // Set once a run; a second setting would be the same list.
+        let _ = self.inputs.set(list);
+        Ok(true)
+    }
+
+    async fn fetch_inputs(&self, wanted: &[Input]) -> Result<Vec<StoredInput>, Trouble> {
+        let mut list = Vec::with_capacity(wanted.len());
+        for input in wanted {
+            list.push(self.fetch_input(input).await?);
+        }
+        Ok(list)
+    }
+
+    async fn fetch_input(&self, input: &Input) -> Result<StoredInput, Trouble> {
+        let inner = &self.engine.0;
+        let facts = match &input.origin {
+            Origin::Media(id) => {
+                let row = inner.store.media(id).await.map_err(|e| Trouble::Final(internal(e)))?;
+                row.ok_or_else(|| Trouble::Final(gone(input)))?.facts
+            }
+            Origin::Url(url) => {
+                let limits = &inner.options.media;
+                let cap = match input.role {
+                    Role::Video => limits.video_bytes,
+                    Role::Audio => limits.audio_bytes,
+                    Role::Reference | Role::FirstFrame | Role::LastFrame => limits.image_bytes,
+                };
+                let staged = inner.fetcher.fetch(url, cap).await.map_err(|error| trouble(input, error))?;
+                self.engine.admit(staged).await.map_err(|error| {
+                    Trouble::Final(Error::new(ErrorKind::InputRefused, format!("'{}' {}", input.field, error.reason)))
+                })?
+            }
+        };
+        let family = match input.role {
+            Role::Video => "video/",
+            Role::Audio => "audio/",
+            Role::Reference | Role::FirstFrame | Role::LastFrame => "image/",
+        };
+        if !facts.content_type.starts_with(family) {
+            let noun = family.trim_end_matches('/');
+            let message = format!("'{}' must be {noun} data, but is {}.", input.field, facts.content_type);
+            return Err(Trouble::Final(Error::new(ErrorKind::InputRefused, message)));
+        }
+        Ok(StoredInput { role: input.role, facts })
+    }
+
+    async fn inputs_failed(&self, trouble: Trouble) -> Result<(), Stop> {
+        let tries = self.claimed.work.input_tries + 1;
+        let error = match trouble {
+            Trouble::Again(why) if tries < TRIES => {
+                tracing::info!(why, tries, "an input cannot be fetched yet");
+                let due = now().plus(waits::retry(tries));
+                let later = |work: &mut Work| {
+                    work.input_tries = tries;
+                    work.slots.iter_mut().for_each(|slot| slot.due = due);
+                };
+                return self.write_work(later).await;
+            }
+            Trouble::Again(why) => Error::new(ErrorKind::InputUnreachable, why),
+            Trouble::Final(error) => error,
+        };
+        let failure = Failure::new(error.kind, error.message);
+        let fail = |work: &mut Work| {
+            work.slots.iter_mut().for_each(|slot| slot.state = SlotState::Failed { failure: failure.clone() });
+        };
+        self.write_work(fail).await
+    }
+}
+
+fn gone(input: &Input) -> Error {
+    Error::new(ErrorKind::InputUnreachable, format!("'{}' names media that is no longer stored.", input.field))
+}
+
+fn trouble(input: &Input, error: FetchError) -> Trouble {
+    let field = &input.field;
+    match error {
+        FetchError::Refused(reason) => {
+            Trouble::Final(Error::new(ErrorKind::InputRefused, format!("'{field}' was refused: {reason}")))
+        }
+        FetchError::TooLarge { cap_bytes } => {
+            let message = format!("'{field}' is larger than the {} MB that an input may have.", cap_bytes >> 20);
+            Trouble::Final(Error::new(ErrorKind::InputRefused, message))
+        }
+        FetchError::Gone { status } => {
+            let message = format!("'{field}' is not there: its server answered {status}.");
+            Trouble::Final(Error::new(ErrorKind::InputUnreachable, message))
+        }
+        FetchError::Store(error) => Trouble::Again(format!("'{field}' could not be stored: {error}")),
+        FetchError::Unreachable(why) => Trouble::Again(format!("'{field}' could not be fetched: {why}")),
+    }
+}
+
+impl crate::Engine {
+    /// Examines a staged file by its bytes and publishes it; what is unusable is left to the sweep.
+    pub async fn admit(&self, staged: StagedBlob) -> Result<pixel_core::task::Facts, media::Unusable> {
+        let inner = &self.0;
+        let unusable = |why: String| media::Unusable { reason: why };
+        let permit = inner.decodes.clone().acquire_owned().await.map_err(|e| unusable(e.to_string()))?;
+        let (path, limits) = (inner.blobs.staged_path(&staged.handle), inner.options.media.clone());
+        let (sha256, bytes) = (staged.sha256.clone(), staged.bytes);
+        let examined = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            media::examine(&path, &sha256, bytes, &limits)
+        });
+        let facts = examined.await.map_err(|e| unusable(e.to_string()))??;
+        inner
+            .blobs
+            .publish(&staged.handle, &staged.sha256)
+            .await
+            .map_err(|e| unusable(format!("could not be stored: {e}")))?;
+        Ok(facts)
+    }
+}

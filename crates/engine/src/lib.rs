@@ -1,0 +1,137 @@
+//! Moves tasks forward: the only room that talks to vendors.
+//!
+//! A task in flight is a row and a due time, not a future. [`schedule`] leases rows that are due
+//! and hands each to a [`run`], which steps its slots ([`step`]) until they have to wait, writes
+//! the row and lets go. A paid call goes out through [`submit`] alone: it is recorded first, and
+//! what is not certain afterwards falls under the money rule ([`unknown`]).
+
+mod create;
+pub mod door;
+pub mod fetch;
+pub mod guard;
+mod inputs;
+mod lane;
+mod local;
+pub mod media;
+mod options;
+mod ranks;
+mod resolve;
+mod results;
+mod run;
+mod schedule;
+mod step;
+mod submit;
+mod unknown;
+mod waits;
+mod watch;
+
+pub use lane::{Lane, LaneState};
+pub use options::{EngineOptions, HoldPolicy, HoldRules, LaneOptions};
+pub use resolve::ResolveError;
+
+use door::Door;
+use fetch::Fetcher;
+use pixel_core::{Error, ErrorKind, catalog::Catalog};
+use pixel_store::{Store, blobs::Blobs};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    store: Store,
+    blobs: Blobs,
+    catalog: Arc<Catalog>,
+    lanes: BTreeMap<String, Lane>,
+    door: Door,
+    fetcher: Fetcher,
+    options: EngineOptions,
+    ranks: ranks::Ranks,
+    watch: watch::Watch,
+    /// Raised when there may be something to claim.
+    wake: Notify,
+    /// Runs at the same time; each holds at most one vendor call per slot.
+    runs: Arc<Semaphore>,
+    /// Local work at the same time: it fills a core each.
+    local: Arc<Semaphore>,
+    /// Pictures decoded at the same time.
+    decodes: Arc<Semaphore>,
+    stopping: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Engine {
+    pub async fn new(
+        store: Store,
+        blobs: Blobs,
+        catalog: Arc<Catalog>,
+        door: Door,
+        fetcher: Fetcher,
+        lanes: Vec<LaneOptions>,
+        options: EngineOptions,
+    ) -> Result<Self, pixel_store::StoreError> {
+        let ranks = ranks::Ranks::load(&store).await?;
+        let lanes = lanes.into_iter().map(|lane| (lane.vendor.id().to_owned(), Lane::new(lane))).collect();
+        Ok(Self(Arc::new(Inner {
+            runs: Arc::new(Semaphore::new(options.calls_max)),
+            local: Arc::new(Semaphore::new(options.local_jobs)),
+            decodes: Arc::new(Semaphore::new(options.decodes)),
+            store,
+            blobs,
+            catalog,
+            lanes,
+            door,
+            fetcher,
+            options,
+            ranks,
+            watch: watch::Watch::default(),
+            wake: Notify::new(),
+            stopping: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        })))
+    }
+
+    /// Starts claiming.
+    pub fn start(&self) {
+        let engine = self.clone();
+        self.0.tracker.spawn(async move { engine.schedule().await });
+    }
+
+    /// Claims no more and waits for what runs; what has not ended in time is left to its lease.
+    pub async fn stop(&self, within: std::time::Duration) {
+        self.0.stopping.cancel();
+        self.0.tracker.close();
+        if tokio::time::timeout(within, self.0.tracker.wait()).await.is_err() {
+            tracing::warn!(
+                runs = self.0.tracker.len(),
+                "work was still running at shutdown; it resumes at the next start"
+            );
+        }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// The lane of a vendor: whether it can be used now, and why not.
+    pub fn lane(&self, vendor: &str) -> Option<&Lane> {
+        self.0.lanes.get(vendor)
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.wake.notify_one();
+    }
+}
+
+/// A fault of ours, with what really happened as the private detail.
+pub(crate) fn internal(detail: impl ToString) -> Error {
+    Error::new(ErrorKind::Internal, "Something went wrong inside Pixel. The server's log has the details.")
+        .with_detail(detail.to_string())
+}

@@ -1,0 +1,58 @@
+//! What the engine is told at its start.
+
+use pixel_core::vendor::{Credential, Vendor};
+use pixel_store::Budget;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Tasks worked on at the same time.
+    pub calls_max: usize,
+    /// Local jobs (the sandbox's) at the same time.
+    pub local_jobs: usize,
+    /// Pictures decoded at the same time.
+    pub decodes: usize,
+    /// In place of every model's first poll wait, when set.
+    pub poll_min: Option<Duration>,
+    pub hold: HoldRules,
+    /// How long a task may wait for a vendor that cannot take it.
+    pub patience: Duration,
+    pub media: crate::media::MediaLimits,
+}
+
+/// What becomes of a submission whose outcome is unknown.
+#[derive(Clone, Debug, Default)]
+pub struct HoldRules {
+    pub length: Duration,
+    pub policy: HoldPolicy,
+    pub projects: BTreeMap<String, HoldPolicy>,
+}
+
+impl HoldRules {
+    pub(crate) fn policy(&self, project: Option<&str>) -> HoldPolicy {
+        project.and_then(|id| self.projects.get(id)).copied().unwrap_or(self.policy)
+    }
+}
+
+/// A decision taken in advance. The default never pays twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldPolicy {
+    /// Wait for a person.
+    #[default]
+    Hold,
+    /// Take it for lost.
+    Lost,
+    /// Submit again, at the risk of paying twice.
+    PayAgain,
+}
+
+/// One vendor as this server is to use it.
+#[derive(Clone)]
+pub struct LaneOptions {
+    pub vendor: Arc<dyn Vendor>,
+    pub credential: Credential,
+    pub base_url: String,
+    pub budget: Budget,
+    /// Runs of this vendor at the same time, in this process.
+    pub runs_max: usize,
+}

@@ -1,0 +1,219 @@
+//! Copies what a vendor made into our store: fetched, hashed, examined, published, and only then
+//! announced.
+
+use crate::{
+    Engine,
+    fetch::FetchError,
+    media,
+    run::Stop,
+    step::{Cursor, Left},
+};
+use futures_util::future;
+use pixel_core::{
+    Error, ErrorKind,
+    request::{Kind, Warning},
+    task::{Facts, Failure, Made, Preview, SlotState},
+    vendor::{Mark, Output, Source},
+};
+use pixel_store::{MediaRow, blobs::StagedBlob, new_media_id, now};
+
+/// Copies of one slot's results that may fail before the slot does.
+const TRIES: u32 = 4;
+
+enum Trouble {
+    /// The link has expired: the vendor may give a fresh one.
+    Expired,
+    /// It may work later.
+    Again(String),
+    Final(Error),
+}
+
+struct Copied {
+    made: Made,
+    rows: Vec<MediaRow>,
+}
+
+impl Cursor<'_> {
+    /// Copies the results, or leaves to try again, or fails.
+    pub(crate) async fn collect(&mut self, mark: Mark, outputs: Vec<Output>) -> Result<Left, Stop> {
+        let fetching = SlotState::Fetching { mark: mark.clone(), outputs: outputs.clone() };
+        let copies =
+            future::join_all(outputs.iter().map(|output| self.run.engine.copy(self.run.claimed.request.kind, output)));
+        let copied = match self.slot.state == fetching {
+            true => copies.await,
+            // What the vendor made is recorded while it is copied: a crash resumes at the copy.
+            false => {
+                let mut slot = self.slot.clone();
+                slot.state = fetching;
+                let extras = std::mem::take(&mut self.extras);
+                let (written, copied) =
+                    future::join(self.run.write(Some((self.at, slot.clone())), extras, false), copies).await;
+                written?;
+                self.slot = slot;
+                copied
+            }
+        };
+        self.settle(mark, copied).await
+    }
+
+    async fn settle(&mut self, mark: Mark, copied: Vec<Result<Copied, Trouble>>) -> Result<Left, Stop> {
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
+        let mut retry = None;
+        for (at, one) in copied.into_iter().enumerate() {
+            match one {
+                Ok(copied) => good.push(copied),
+                Err(Trouble::Final(error)) => bad.push((at, error)),
+                Err(trouble) => retry = Some(trouble),
+            }
+        }
+        if let Some(trouble) = retry {
+            return self.copy_again(mark, trouble).await;
+        }
+        let Some(first) = good.first() else {
+            let none = || Error::new(ErrorKind::ResultUnusable, "The vendor reported success without a result.");
+            return self.fail(bad.into_iter().next().map_or_else(none, |(_, error)| error)).await;
+        };
+        tracing::info!(results = good.len(), content_type = first.made.facts.content_type, "results are stored");
+        self.finish(good, bad).await
+    }
+
+    async fn finish(&mut self, good: Vec<Copied>, bad: Vec<(usize, Error)>) -> Result<Left, Stop> {
+        let first = self.slot.first;
+        self.extras.warnings.extend(bad.into_iter().map(|(at, error)| {
+            let which = first as usize + at + 1;
+            Warning::new("n", format!("Result {which} was not made: {}", error.message))
+        }));
+        let task = &self.run.claimed.lease.task;
+        let mut media = Vec::with_capacity(good.len());
+        for mut one in good {
+            one.made.index += first;
+            self.extras.media.extend(one.rows.into_iter().map(|row| MediaRow { task: Some(task.clone()), ..row }));
+            media.push(one.made);
+        }
+        self.slot.state = SlotState::Done { media };
+        self.leave().await
+    }
+
+    /// A fresh link is asked for with the mark of the job; a fetch that failed is repeated.
+    async fn copy_again(&mut self, mark: Mark, trouble: Trouble) -> Result<Left, Stop> {
+        self.slot.copies += 1;
+        let why = match &trouble {
+            Trouble::Again(why) => why.clone(),
+            _ => "its link has expired".to_owned(),
+        };
+        if self.slot.copies >= TRIES {
+            let message = format!("The vendor's result could not be copied: {why}.");
+            return self.fail(Error::new(ErrorKind::ResultUnusable, message)).await;
+        }
+        tracing::info!(why, "a result will be copied again");
+        if matches!(trouble, Trouble::Expired) {
+            self.slot.state = SlotState::Accepted { mark };
+        }
+        let wait = crate::waits::retry(self.slot.copies);
+        self.leave_until(now().plus(wait)).await
+    }
+}
+
+impl Engine {
+    async fn copy(&self, kind: Kind, output: &Output) -> Result<Copied, Trouble> {
+        if let Some(Failure { message, .. }) = &output.failed {
+            return Err(Trouble::Final(Error::new(ErrorKind::VendorFailed, message.clone())));
+        }
+        let facts = self.take(kind, &output.media).await?;
+        if !facts.content_type.starts_with(family(kind)) {
+            let message = format!("The vendor's result is {}, which is not {}.", facts.content_type, kind.as_str());
+            return Err(Trouble::Final(Error::new(ErrorKind::ResultUnusable, message)));
+        }
+        let preview = self.preview(&facts, output.poster.as_ref()).await;
+        let mut rows = vec![row(&facts)];
+        let preview = preview.map(|facts| {
+            let row = row(&facts);
+            let preview = Preview { media_id: row.id.as_str().to_owned(), facts };
+            rows.push(row);
+            preview
+        });
+        let made = Made { index: output.index, media_id: rows[0].id.as_str().to_owned(), facts, preview };
+        Ok(Copied { made, rows })
+    }
+
+    /// Brings one source into the store and says what its bytes are.
+    async fn take(&self, kind: Kind, source: &Source) -> Result<Facts, Trouble> {
+        let unusable = |why: String| Trouble::Final(Error::new(ErrorKind::ResultUnusable, why));
+        let (staged, fetched) = match source {
+            Source::Missing => return Err(unusable("The vendor did not make this result.".to_owned())),
+            Source::Staged(handle) => {
+                let staged = self.0.blobs.staged(handle).await;
+                (staged.map_err(|_| unusable("The vendor's result was lost before it was stored.".to_owned()))?, false)
+            }
+            Source::Link { url, .. } => (self.fetch_result(kind, url).await?, true),
+        };
+        self.admit(staged).await.map_err(|error| {
+            let why = format!("the vendor's result {}", error.reason.trim_end_matches('.'));
+            // A link may have been cut short on its way; what the vendor sent in its answer was not.
+            match fetched {
+                true => Trouble::Again(why),
+                false => unusable(format!("T{}.", &why[1..])),
+            }
+        })
+    }
+
+    async fn fetch_result(&self, kind: Kind, url: &str) -> Result<StagedBlob, Trouble> {
+        let limits = &self.0.options.media;
+        let cap = match kind {
+            Kind::Image | Kind::Llm => limits.image_bytes,
+            Kind::Video => limits.video_bytes,
+            Kind::Audio => limits.audio_bytes,
+        };
+        self.0.fetcher.fetch(url, cap).await.map_err(|error| match error {
+            FetchError::Gone { .. } => Trouble::Expired,
+            FetchError::Unreachable(why) => Trouble::Again(why),
+            FetchError::Store(error) => Trouble::Again(format!("it could not be stored: {error}")),
+            FetchError::Refused(why) => {
+                let message = format!("The vendor's result lies at an address that Pixel does not fetch: {why}");
+                Trouble::Final(Error::new(ErrorKind::ResultUnusable, message))
+            }
+            FetchError::TooLarge { cap_bytes } => {
+                let message = format!("The vendor's result is larger than the limit of {} MB.", cap_bytes >> 20);
+                Trouble::Final(Error::new(ErrorKind::ResultUnusable, message))
+            }
+        })
+    }
+
+    /// A thumbnail or poster; a result without one is whole all the same.
+    async fn preview(&self, facts: &Facts, poster: Option<&Source>) -> Option<Facts> {
+        if let Some(source) = poster {
+            return self.take(Kind::Image, source).await.ok();
+        }
+        let path = self.0.blobs.path(&facts.sha256);
+        let bytes = if facts.content_type.starts_with("video/") {
+            media::poster(&path, facts).await?
+        } else if facts.content_type.starts_with("image/") {
+            let permit = self.0.decodes.clone().acquire_owned().await.ok()?;
+            let (facts, limits) = (facts.clone(), self.0.options.media.clone());
+            let shrunk = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                media::preview(&path, &facts, &limits)
+            });
+            shrunk.await.ok()??
+        } else {
+            return None;
+        };
+        let mut stage = self.0.blobs.stage(bytes.len() as u64).await.ok()?;
+        stage.write(&bytes).await.ok()?;
+        let staged = stage.finish().await.ok()?;
+        self.admit(staged).await.ok()
+    }
+}
+
+fn family(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Image | Kind::Llm => "image/",
+        Kind::Video => "video/",
+        Kind::Audio => "audio/",
+    }
+}
+
+fn row(facts: &Facts) -> MediaRow {
+    MediaRow { id: new_media_id(), task: None, facts: facts.clone(), created_at: now() }
+}

@@ -1,0 +1,215 @@
+//! Steps one slot: what its state asks for is done until it has to wait, or is over.
+
+use crate::{
+    door::Sent,
+    run::{Extras, Run, Stop},
+    waits,
+};
+use pixel_core::{
+    Error, ErrorKind, Stamp,
+    error::Advice,
+    task::{Failure, Slot, SlotState},
+    vendor::{Call, HttpCall, Mark, Next, Reply},
+};
+use pixel_store::now;
+use std::time::Duration;
+
+/// One slot while it is driven, with what is to be written at the next write.
+pub(crate) struct Cursor<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) at: usize,
+    pub(crate) slot: Slot,
+    /// The slot as last written: what a refused write goes back to.
+    pub(crate) saved: Slot,
+    pub(crate) extras: Extras,
+}
+
+/// The slot was written and is no longer driven.
+#[derive(Debug)]
+pub(crate) struct Left;
+
+impl Run {
+    /// Drives one slot until it leaves.
+    pub(crate) async fn drive(&self, at: usize) -> Result<(), Stop> {
+        let slot = self.slot(at).await;
+        let mut cursor = Cursor { run: self, at, saved: slot.clone(), slot, extras: Extras::default() };
+        match cursor.step().await {
+            Ok(Left) => Ok(()),
+            Err(Stop::Later(until)) => self.put_back(at, cursor.saved, until).await,
+            Err(stop) => Err(stop),
+        }
+    }
+}
+
+impl Cursor<'_> {
+    async fn step(&mut self) -> Result<Left, Stop> {
+        match self.slot.state.clone() {
+            SlotState::Ready { mark: None } => {
+                if self.is_out_of_patience() {
+                    return self.fail(too_late()).await;
+                }
+                match self.ask_first() {
+                    Ok((call, mark)) => self.follow(Next::Send(call, mark)).await,
+                    Err(error) => self.fail(error).await,
+                }
+            }
+            SlotState::Ready { mark: Some(mark) } | SlotState::Accepted { mark } => {
+                if self.is_past_deadline() || self.is_out_of_patience() {
+                    return self.fail(too_late()).await;
+                }
+                match self.ask_next(&mark, &Reply::Due) {
+                    Ok(next) => self.follow(next).await,
+                    Err(error) => self.fail(error).await,
+                }
+            }
+            SlotState::Sending { sent, mark } => {
+                self.unknown(sent, mark, "Pixel stopped while the request was on its way").await
+            }
+            SlotState::Searching { sent, mark, until } => self.search(sent, mark, until).await,
+            SlotState::Fetching { mark, outputs } => self.collect(mark, outputs).await,
+            SlotState::Held { sent, .. } => self.hold_ran_out(&sent).await,
+            SlotState::Done { .. } | SlotState::Failed { .. } => self.leave().await,
+        }
+    }
+
+    /// Does what a vendor wants next, until it wants to wait or is done.
+    async fn follow(&mut self, first: Next) -> Result<Left, Stop> {
+        let mut next = first;
+        loop {
+            next = match next {
+                Next::Send(call, mark) => match self.carry(call, mark).await? {
+                    Some(next) => next,
+                    None => return Ok(Left),
+                },
+                Next::Wait(hint, mark) => {
+                    let wait = hint.unwrap_or_else(|| {
+                        waits::poll(&self.run.card.times, self.run.engine.0.options.poll_min, self.slot.polls)
+                    });
+                    self.slot.polls += 1;
+                    self.rest(mark);
+                    return self.leave_until(now().plus(wait)).await;
+                }
+                Next::Done(outputs, mark) => return self.collect(mark, outputs).await,
+            };
+        }
+    }
+
+    /// Carries one call out. `None`: the slot has left.
+    async fn carry(&mut self, call: Call, mark: Mark) -> Result<Option<Next>, Stop> {
+        match call {
+            Call::Local(work) => self.compute(work, mark).await,
+            Call::Http(call) if call.repeat.is_paid() => self.submit(&call, mark).await,
+            Call::Http(call) => self.send_free(&call, mark).await,
+        }
+    }
+
+    /// A call that costs nothing: repeated until it is answered, or time runs out.
+    async fn send_free(&mut self, call: &HttpCall, mark: Mark) -> Result<Option<Next>, Stop> {
+        let mut resting = self.slot.clone();
+        resting.rest(mark.clone());
+        if resting.state != self.slot.state {
+            // The mark is stored before the send, so that a crash resumes here.
+            self.slot = resting;
+            self.write().await?;
+        }
+        let lane = self.run.lane();
+        let why = match self.run.engine.0.door.send(call).await {
+            Sent::Answer(answer) => {
+                lane.iter().for_each(|lane| lane.answered());
+                match self.ask_next(&mark, &Reply::Answer(answer)) {
+                    Ok(next) => {
+                        self.slot.tries = 0;
+                        return Ok(Some(next));
+                    }
+                    Err(error) => match self.free_call_failed(error) {
+                        Ok(wait) => return self.try_again(wait).await.map(|_| None),
+                        Err(error) => return self.fail(error).await.map(|_| None),
+                    },
+                }
+            }
+            Sent::Unsent { why } | Sent::Unclear { why } => why,
+        };
+        lane.iter().for_each(|lane| lane.unreachable(&why));
+        tracing::info!(why, "a free call failed; it will be repeated");
+        self.try_again(None).await.map(|_| None)
+    }
+
+    /// Whether a failed free call is worth repeating (with the vendor's hint), or ends the slot.
+    fn free_call_failed(&self, error: Error) -> Result<Option<Duration>, Error> {
+        // A refused credential must not end a job that was paid for: its owner may mend it.
+        let paid_for = self.slot.accepted_at.is_some();
+        let credential = matches!(error.kind, ErrorKind::VendorAuth | ErrorKind::VendorBalance);
+        if credential && let Ok(lane) = self.run.lane() {
+            lane.note(&error);
+        }
+        match error.kind.advice() {
+            Advice::Repeat | Advice::Unclear => Ok(error.retry_after),
+            Advice::Fail if credential && paid_for => Ok(None),
+            Advice::Fail => Err(error),
+        }
+    }
+
+    pub(crate) fn ask_first(&self) -> Result<(Call, Mark), Error> {
+        let reference = self.run.reference(&self.slot);
+        let job = self.run.job(&self.slot, &reference)?;
+        self.run.lane()?.options.vendor.first(&job)
+    }
+
+    pub(crate) fn ask_next(&self, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
+        let reference = self.run.reference(&self.slot);
+        let job = self.run.job(&self.slot, &reference)?;
+        self.run.lane()?.options.vendor.next(&job, mark, reply)
+    }
+
+    fn is_past_deadline(&self) -> bool {
+        let deadline = Duration::from_secs(self.run.card.times.deadline_s);
+        self.slot.accepted_at.is_some_and(|at| now() > at.plus(deadline))
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        self.slot.accepted_at.is_none() && now() > self.run.claimed.created_at.plus(self.run.engine.0.options.patience)
+    }
+
+    pub(crate) fn rest(&mut self, mark: Mark) {
+        self.slot.rest(mark);
+    }
+
+    /// Writes the slot and stays.
+    pub(crate) async fn write(&mut self) -> Result<(), Stop> {
+        let extras = std::mem::take(&mut self.extras);
+        self.run.write(Some((self.at, self.slot.clone())), extras, false).await?;
+        self.saved = self.slot.clone();
+        Ok(())
+    }
+
+    /// Writes the slot and leaves.
+    pub(crate) async fn leave(&mut self) -> Result<Left, Stop> {
+        let extras = std::mem::take(&mut self.extras);
+        self.run.write(Some((self.at, self.slot.clone())), extras, true).await?;
+        Ok(Left)
+    }
+
+    pub(crate) async fn leave_until(&mut self, due: Stamp) -> Result<Left, Stop> {
+        self.slot.due = due;
+        self.leave().await
+    }
+
+    /// Comes back later, with growing waits unless the vendor said how long.
+    pub(crate) async fn try_again(&mut self, hint: Option<Duration>) -> Result<Left, Stop> {
+        self.slot.tries += 1;
+        let wait = hint.unwrap_or_else(|| waits::retry(self.slot.tries));
+        self.leave_until(now().plus(wait)).await
+    }
+
+    pub(crate) async fn fail(&mut self, error: Error) -> Result<Left, Stop> {
+        if let Some(detail) = &error.detail {
+            tracing::warn!(code = error.kind.code(), detail, "a slot failed");
+        }
+        self.slot.state = SlotState::Failed { failure: Failure::new(error.kind, error.message) };
+        self.leave().await
+    }
+}
+
+fn too_late() -> Error {
+    Error::new(ErrorKind::DeadlineExceeded, "The vendor did not finish in the time that this model is given.")
+}

@@ -1,0 +1,163 @@
+//! Paid calls: recorded and flushed before the first byte leaves, used at most once.
+
+use crate::{
+    door,
+    run::Stop,
+    step::{Cursor, Left},
+};
+use pixel_core::{
+    Error, ErrorKind,
+    error::Advice,
+    id::AttemptId,
+    task::{Sent, SlotState},
+    vendor::{Answer, HttpCall, Mark, Next, Reply},
+};
+use pixel_store::{AttemptOutcome, NewAttempt, new_attempt_id, now};
+use std::time::Duration;
+
+/// A vendor's raw answer is kept to this length.
+const DETAIL_BYTES: usize = 4096;
+
+impl Cursor<'_> {
+    /// Sends a paid call. `None`: the slot has left.
+    pub(crate) async fn submit(&mut self, call: &HttpCall, mark: Mark) -> Result<Option<Next>, Stop> {
+        if self.extras.outcome.is_some() {
+            // An earlier call of this slot was accepted: that stands on disk before the next one.
+            self.rest(mark.clone());
+            self.write().await?;
+        }
+        self.check_lease()?;
+        let sent = self.record(call, &mark).await?;
+        // A process that was stopped between the record and this line must not send any more.
+        if self.check_lease().is_err() {
+            return self.unsent(&sent, "the lease ended before the request left").await;
+        }
+        let lane = self.run.lane();
+        match self.run.engine.0.door.send(call).await {
+            door::Sent::Unsent { why } => {
+                lane.iter().for_each(|lane| lane.unreachable(&why));
+                self.unsent(&sent, &why).await
+            }
+            door::Sent::Unclear { why } => {
+                lane.iter().for_each(|lane| lane.unreachable(&why));
+                self.unknown(sent, mark, &why).await.map(|_| None)
+            }
+            door::Sent::Answer(answer) => {
+                lane.iter().for_each(|lane| lane.answered());
+                self.read_answer(sent, mark, answer).await
+            }
+        }
+    }
+
+    /// The lease must be young enough that nobody else holds the task while the call leaves.
+    fn check_lease(&self) -> Result<(), Stop> {
+        let store = &self.run.engine.0.store;
+        let left = store.leases().remaining(&self.run.claimed.lease);
+        match left > store.lease_length() / 4 {
+            true => Ok(()),
+            false => Err(Stop::Fenced),
+        }
+    }
+
+    /// Writes the intent; when this returns it is on stable storage.
+    async fn record(&mut self, call: &HttpCall, mark: &Mark) -> Result<Sent, Stop> {
+        let id = new_attempt_id();
+        let back = match &self.slot.state {
+            SlotState::Ready { mark } => mark.clone(),
+            _ => Some(mark.clone()),
+        };
+        let sent = Sent { attempt: id.as_str().to_owned(), at: now(), repeat: call.repeat, back };
+        let price = self.run.card.price.as_ref();
+        self.extras.attempt = Some(NewAttempt {
+            id,
+            slot: self.slot.first,
+            round: self.slot.round,
+            vendor: self.run.claimed.vendor.clone(),
+            estimate_micros: self.price(),
+            currency: price.map(|price| price.currency.clone()),
+            sent_at: sent.at,
+            budget: self.run.lane().map(|lane| lane.options.budget).unwrap_or_default(),
+        });
+        self.slot.state = SlotState::Sending { sent: sent.clone(), mark: mark.clone() };
+        self.write().await?;
+        Ok(sent)
+    }
+
+    fn price(&self) -> Option<i64> {
+        let price = self.run.card.price.as_ref()?;
+        i64::try_from(price.of(&self.run.claimed.request, self.slot.outputs)).ok()
+    }
+
+    /// Certainly not sent: the slot goes back and tries again later.
+    async fn unsent(&mut self, sent: &Sent, why: &str) -> Result<Option<Next>, Stop> {
+        tracing::info!(why, "the request did not leave; it will be sent later");
+        self.outcome(sent, "unsent", Some(why.to_owned()));
+        self.go_back(sent);
+        self.try_again(None).await.map(|_| None)
+    }
+
+    async fn read_answer(&mut self, sent: Sent, mark: Mark, answer: Answer) -> Result<Option<Next>, Stop> {
+        let detail = describe(&answer);
+        let error = match self.ask_next(&mark, &Reply::Answer(answer)) {
+            Ok(next) => {
+                self.outcome(&sent, "accepted", None);
+                (self.slot.tries, self.slot.polls) = (0, 0);
+                self.slot.accepted_at = Some(now());
+                return Ok(Some(next));
+            }
+            Err(error) => error,
+        };
+        if let Ok(lane) = self.run.lane() {
+            lane.note(&error);
+        }
+        match error.kind.advice() {
+            Advice::Unclear => self.unknown(sent, mark, &error.message).await.map(|_| None),
+            Advice::Repeat => self.refused_for_now(&sent, error, detail).await.map(|_| None),
+            Advice::Fail => {
+                self.outcome(&sent, "refused", Some(detail));
+                self.fail(error).await.map(|_| None)
+            }
+        }
+    }
+
+    /// Certainly not accepted, and worth another try: the slot waits as long as the vendor asks.
+    async fn refused_for_now(&mut self, sent: &Sent, error: Error, detail: String) -> Result<Left, Stop> {
+        self.outcome(sent, "refused", Some(detail));
+        self.go_back(sent);
+        if error.kind == ErrorKind::RateLimited
+            && let Ok(lane) = self.run.lane()
+        {
+            // What is true of this request is true of the vendor's whole queue.
+            lane.pause(error.retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60)));
+        }
+        let least = Duration::from_secs(1);
+        let wait = error.retry_after.map(|hint| crate::waits::jitter(hint.max(least) * 11 / 10));
+        self.try_again(wait).await
+    }
+
+    pub(crate) fn go_back(&mut self, sent: &Sent) {
+        self.slot.state = SlotState::Ready { mark: sent.back.clone() };
+    }
+
+    /// Notes what became of an attempt; it goes with the next write.
+    pub(crate) fn outcome(&mut self, sent: &Sent, word: &'static str, detail: Option<String>) {
+        self.extras.outcome = Some(AttemptOutcome {
+            id: AttemptId::trusted(sent.attempt.clone()),
+            word,
+            detail,
+            cost_micros: if matches!(word, "accepted" | "found") { self.price() } else { None },
+            at: now(),
+        });
+    }
+}
+
+/// The answer as the private record keeps it.
+fn describe(answer: &Answer) -> String {
+    let body = answer.text.clone().unwrap_or_else(|| answer.body.to_string());
+    let mut text = format!("HTTP {}: {body}", answer.status);
+    if text.len() > DETAIL_BYTES {
+        let end = (0..=DETAIL_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}

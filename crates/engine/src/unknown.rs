@@ -1,0 +1,125 @@
+//! The money rule: what is done when nobody can say whether a paid call was accepted.
+//!
+//! A durable-execution engine would run the step again. This one does not, because it costs:
+//! with a key the vendor itself absorbs a repeat; where lost submissions can be searched the
+//! vendor is asked; otherwise the slot is held, and only a person or a policy sends again.
+
+use crate::{
+    HoldPolicy, door,
+    run::Stop,
+    step::{Cursor, Left},
+};
+use pixel_core::{
+    Error, ErrorKind, Stamp,
+    task::{Sent, SlotState},
+    vendor::{Mark, Repeat},
+};
+use pixel_store::now;
+use std::time::Duration;
+
+impl Cursor<'_> {
+    /// The outcome of `sent` is unknown.
+    pub(crate) async fn unknown(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
+        tracing::warn!(why, attempt = sent.attempt, "nobody can say whether the vendor accepted");
+        self.outcome(&sent, "unknown", Some(why.to_owned()));
+        match sent.repeat {
+            Repeat::Safe => {
+                self.go_back(&sent);
+                self.try_again(None).await
+            }
+            Repeat::Keyed { key_lifetime } if now() < sent.at.plus(key_lifetime) => {
+                self.go_back(&sent);
+                self.try_again(None).await
+            }
+            Repeat::Searchable { settle } => {
+                let until = now().plus(settle);
+                self.slot.state = SlotState::Searching { sent, mark, until };
+                // Asked at once and again until the vendor must show it.
+                self.leave_until(now()).await
+            }
+            Repeat::Keyed { .. } | Repeat::Never => self.hold(sent, mark, why).await,
+        }
+    }
+
+    /// What the policy says: wait for a person, give up, or pay again.
+    async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
+        let rules = &self.run.engine.0.options.hold;
+        match rules.policy(self.run.claimed.project_id.as_deref()) {
+            HoldPolicy::Hold => {
+                let until = now().plus(rules.length);
+                let reason = format!(
+                    "Nobody can say whether the vendor accepted this request: {}. Sending it again could cost twice.",
+                    why.trim_end_matches('.')
+                );
+                self.slot.state = SlotState::Held { sent, mark, reason, until };
+                self.leave_until(until).await
+            }
+            HoldPolicy::Lost => self.fail(lost()).await,
+            HoldPolicy::PayAgain => {
+                self.go_back(&sent);
+                self.slot.round += 1;
+                self.try_again(None).await
+            }
+        }
+    }
+
+    /// The hold is over and nobody has decided.
+    pub(crate) async fn hold_ran_out(&mut self, sent: &Sent) -> Result<Left, Stop> {
+        self.outcome(sent, "unknown", None);
+        let message = "Nobody could say whether the vendor accepted this request, and nobody decided in time. \
+                       It was not sent again.";
+        self.fail(Error::new(ErrorKind::SubmitOutcomeUnknown, message)).await
+    }
+
+    /// Asks the vendor for a lost submission by our reference.
+    pub(crate) async fn search(&mut self, sent: Sent, mark: Mark, until: Stamp) -> Result<Left, Stop> {
+        let Some(found) = self.look_up(&mark).await else {
+            return self.hold(sent, mark, "the vendor cannot be asked").await;
+        };
+        match found {
+            Ok(Some(job)) => {
+                self.outcome(&sent, "found", None);
+                (self.slot.tries, self.slot.polls) = (0, 0);
+                self.slot.accepted_at = Some(sent.at);
+                self.slot.state = SlotState::Accepted { mark: job };
+                self.leave_until(now()).await
+            }
+            // Visible by now if it had been accepted: it was not.
+            Ok(None) if now() >= until => {
+                self.outcome(&sent, "lost", None);
+                self.go_back(&sent);
+                self.leave_until(now()).await
+            }
+            Ok(None) => {
+                let pause = until.since(now()).min(Duration::from_secs(2)).max(Duration::from_millis(50));
+                self.slot.state = SlotState::Searching { sent, mark, until };
+                self.leave_until(now().plus(pause)).await
+            }
+            Err(why) if self.slot.tries >= SEARCH_TRIES => self.hold(sent, mark, &why).await,
+            Err(_) => {
+                self.slot.state = SlotState::Searching { sent, mark, until };
+                self.try_again(None).await
+            }
+        }
+    }
+
+    /// `None`: the vendor has no look-up. `Err`: it could not be asked.
+    async fn look_up(&self, mark: &Mark) -> Option<Result<Option<Mark>, String>> {
+        let reference = self.run.reference(&self.slot);
+        let job = self.run.job(&self.slot, &reference).ok()?;
+        let vendor = &self.run.lane().ok()?.options.vendor;
+        let call = vendor.search(&job, mark)?;
+        Some(match self.run.engine.0.door.send(&call).await {
+            door::Sent::Answer(answer) => vendor.found(&job, mark, &answer).map_err(|error| error.message),
+            door::Sent::Unsent { why } | door::Sent::Unclear { why } => Err(why),
+        })
+    }
+}
+
+/// Look-ups in a row that may fail before a person is asked.
+const SEARCH_TRIES: u32 = 6;
+
+pub(crate) fn lost() -> Error {
+    let message = "Nobody could say whether the vendor accepted this request; it was given up and not sent again.";
+    Error::new(ErrorKind::SubmitLost, message)
+}
