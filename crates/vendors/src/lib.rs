@@ -1,0 +1,35 @@
+//! One file, or one small folder, per vendor: our request becomes theirs, their answer ours.
+//!
+//! An adapter is pure (see [`pixel_core::vendor`]); this crate has no HTTP client. To add a
+//! vendor: its file, its line in [`all`], its entry in `catalog/` and the line in [`CATALOG`].
+
+use pixel_core::{chat::Writer, vendor::Vendor};
+use std::sync::Arc;
+
+mod dashscope;
+mod inline;
+mod openai;
+pub mod sandbox;
+mod status;
+
+/// The catalogue files, compiled in: name and text. Their order is the order of `/models`.
+pub const CATALOG: &[(&str, &str)] = &[
+    ("dashscope.toml", include_str!("../../../catalog/dashscope.toml")),
+    ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
+    ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
+    ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
+];
+
+/// The vendor that needs no key and stands in for every model when none is configured.
+pub const SANDBOX: &str = "sandbox";
+
+/// Every adapter.
+pub fn all() -> Vec<Arc<dyn Vendor>> {
+    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(sandbox::Sandbox)]
+}
+
+/// Who answers chat in-process.
+pub fn writer() -> Arc<dyn Writer> {
+    Arc::new(sandbox::Sandbox)
+}

@@ -1,0 +1,392 @@
+//! The same trials for every adapter that speaks over a network. What differs is data: a folder
+//! `fixtures/<vendor>` with recorded exchanges (`happy.json` and whatever else the vendor's wire
+//! form has) and `errors.json`, its documented error codes. A new vendor adds only that folder.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
+
+use pixel_core::{
+    Error, ErrorKind, Stamp,
+    catalog::{Catalog, Model},
+    id::ModelId,
+    request::{Checked, Role},
+    task::StoredInput,
+    vendor::{Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Mark, Next, Part, Plan, Repeat, Reply},
+    vendor::{Secret, Vendor},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+
+const BASE: &str = "http://127.0.0.1:9";
+const KEY: &str = "key-2f9c41d7";
+/// 20 Nov 2026, 12:00:00 UTC.
+const NOW: Stamp = Stamp(1_795_176_000_000_000);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trial {
+    /// What the trial shows; for its reader.
+    #[serde(rename = "about")]
+    _about: String,
+    model: String,
+    request: Map<String, Value>,
+    #[serde(default)]
+    inputs: Vec<Value>,
+    /// Which slot of the plan is carried out.
+    #[serde(default)]
+    slot: usize,
+    /// Results of the slot, in place of what the plan says.
+    outputs: Option<u32>,
+    plan: Option<Value>,
+    #[serde(default)]
+    steps: Vec<Step>,
+    /// `errors.json`: a mark of a job that the vendor has accepted, where it can be polled.
+    poll_mark: Option<Mark>,
+    #[serde(default)]
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// Absent for the first call, `"due"`, or an answer.
+    reply: Option<Value>,
+    then: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    #[serde(default)]
+    poll: bool,
+    reply: Value,
+    kind: ErrorKind,
+    retry_after_s: Option<u64>,
+}
+
+fn catalog() -> Catalog {
+    Catalog::parse(pixel_vendors::CATALOG).expect("the catalogue parses")
+}
+
+/// Every adapter that calls out, with its trials by name.
+fn networked() -> Vec<(Arc<dyn Vendor>, BTreeMap<String, Trial>)> {
+    let catalog = catalog();
+    let calls_out = |vendor: &Arc<dyn Vendor>| {
+        let card = catalog.vendor(vendor.id()).unwrap_or_else(|| panic!("'{}' has no catalogue file", vendor.id()));
+        !card.base_url.is_empty()
+    };
+    let all: Vec<_> = pixel_vendors::all().into_iter().filter(calls_out).map(|v| (v.clone(), trials(v.id()))).collect();
+    assert!(!all.is_empty(), "no adapter was tried");
+    all
+}
+
+fn trials(vendor: &str) -> BTreeMap<String, Trial> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(vendor);
+    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("fixtures/{vendor}: {e}"));
+    let read = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let trial = serde_json::from_slice(&fs::read(&path).unwrap());
+        (name.clone(), trial.unwrap_or_else(|e| panic!("fixtures/{vendor}/{name}.json: {e}")))
+    };
+    let trials: BTreeMap<String, Trial> = files.map(|file| read(file.unwrap().path())).collect();
+    for needed in ["happy", "errors"] {
+        assert!(trials.contains_key(needed), "fixtures/{vendor}/{needed}.json is missing");
+    }
+    trials
+}
+
+/// What a job borrows from.
+struct Stage {
+    vendor: Arc<dyn Vendor>,
+    card: Model,
+    request: Checked,
+    inputs: Vec<StoredInput>,
+    credential: Credential,
+    plan: Plan,
+    slot: usize,
+    outputs: Option<u32>,
+}
+
+impl Stage {
+    fn new(vendor: &Arc<dyn Vendor>, trial: &Trial) -> Self {
+        let catalog = catalog();
+        let card = catalog.model(&ModelId::parse(&trial.model).unwrap()).expect("the model is listed").clone();
+        assert!(vendor.speaks(&card), "{} does not speak the form of {}", vendor.id(), trial.model);
+        let mut request = json!({ "kind": card.kind, "model": trial.model, "n": 1 });
+        request.as_object_mut().unwrap().extend(trial.request.clone());
+        let request: Checked = serde_json::from_value(request).unwrap();
+        let input = |facts: &Value| StoredInput {
+            role: Role::Reference,
+            facts: serde_json::from_value(facts.clone()).unwrap(),
+        };
+        let plan = vendor.plan(&request, &card).unwrap();
+        Self {
+            vendor: vendor.clone(),
+            inputs: trial.inputs.iter().map(input).collect(),
+            credential: Credential(vec![Secret::new(KEY)]),
+            plan,
+            slot: trial.slot,
+            outputs: trial.outputs,
+            card,
+            request,
+        }
+    }
+
+    fn job(&self) -> Job<'_> {
+        Job {
+            request: &self.request,
+            card: &self.card,
+            inputs: &self.inputs,
+            reference: "att_00000000000000000000000000000001",
+            first: self.plan.slots[..self.slot].iter().sum(),
+            outputs: self.outputs.unwrap_or(self.plan.slots[self.slot]),
+            credential: &self.credential,
+            base_url: BASE,
+            now: NOW,
+        }
+    }
+
+    fn first(&self) -> (HttpCall, Mark) {
+        match self.vendor.first(&self.job()).unwrap() {
+            (Call::Http(call), mark) => (*call, mark),
+            (Call::Local(_), _) => panic!("a networked vendor does local work"),
+        }
+    }
+
+    fn next(&self, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
+        self.vendor.next(&self.job(), mark, reply)
+    }
+}
+
+fn answer(status: u16, body: Value) -> Reply {
+    Reply::Answer(Answer { status, body, ..Answer::default() })
+}
+
+/// `"due"`, or `{status, headers, body, text}`.
+fn reply(recorded: &Value) -> Reply {
+    if recorded == "due" {
+        return Reply::Due;
+    }
+    let headers = recorded["headers"].as_object().cloned().unwrap_or_default();
+    Reply::Answer(Answer {
+        status: recorded["status"].as_u64().and_then(|status| status.try_into().ok()).expect("a status"),
+        headers: headers.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect(),
+        body: recorded["body"].clone(),
+        text: recorded["text"].as_str().map(str::to_owned),
+        staged: Vec::new(),
+    })
+}
+
+fn shown(call: &HttpCall) -> Value {
+    let header = |(name, field): &(String, Field)| match field {
+        Field::Plain(text) => (name.clone(), json!(text)),
+        Field::Secret(secret) => (name.clone(), json!(secret.reveal().replace(KEY, "***"))),
+    };
+    json!({
+        "method": format!("{:?}", call.method).to_uppercase(),
+        "path": call.url.strip_prefix(BASE).expect("the call goes to the base URL"),
+        "headers": call.headers.iter().map(header).collect::<Map<_, _>>(),
+        "body": shown_body(&call.body),
+        "repeat": format!("{:?}", call.repeat),
+        "media": call.media.iter().map(|media| json!(format!("{media:?}"))).collect::<Vec<_>>(),
+        "timeout_s": call.timeout.as_secs(),
+    })
+}
+
+/// The body as the vendor reads it, with `<base64 of NAME>` in the place of a streamed blob.
+fn shown_body(body: &Body) -> Value {
+    match body {
+        Body::Empty => Value::Null,
+        Body::Parts(content_type, parts) => {
+            assert_eq!(content_type, "application/json");
+            let text = parts.iter().map(|part| match part {
+                Part::Bytes(bytes) => String::from_utf8(bytes.clone()).unwrap(),
+                Part::Blob { sha256, form, .. } => format!("<{} of {sha256}>", format!("{form:?}").to_lowercase()),
+            });
+            serde_json::from_str(&text.collect::<String>()).expect("the parts make JSON")
+        }
+        Body::Multipart(fields) => {
+            let field = |value: &FormValue| match value {
+                FormValue::Text(text) => json!(text),
+                FormValue::File { file_name, content_type, sha256, bytes } => {
+                    json!({ "file": file_name, "type": content_type, "sha256": sha256, "bytes": bytes })
+                }
+            };
+            fields.iter().map(|f| json!([f.name, field(&f.value)])).collect()
+        }
+    }
+}
+
+fn shown_error(error: &Error) -> Value {
+    let wait = error.retry_after.map(|wait| wait.as_secs());
+    json!({ "error": error.kind, "message": error.message, "retry_after_s": wait })
+}
+
+fn shown_next(next: Result<Next, Error>) -> (Value, Option<Mark>) {
+    match next {
+        Ok(Next::Send(Call::Http(call), mark)) => (json!({ "sends": shown(&call), "mark": mark }), Some(mark)),
+        Ok(Next::Send(Call::Local(_), _)) => panic!("a networked vendor does local work"),
+        Ok(Next::Wait(wait, mark)) => {
+            let wait = wait.map(|wait| json!(wait.as_secs()));
+            (json!({ "waits": wait, "mark": mark }), Some(mark))
+        }
+        Ok(Next::Done(outputs, mark)) => (json!({ "done": outputs, "mark": mark }), Some(mark)),
+        Err(error) => (shown_error(&error), None),
+    }
+}
+
+#[test]
+fn recorded_exchanges_are_spoken_exactly() {
+    for (vendor, trials) in networked() {
+        for (name, trial) in trials.iter().filter(|(name, _)| *name != "errors") {
+            let stage = Stage::new(&vendor, trial);
+            let at = format!("fixtures/{}/{name}.json", vendor.id());
+            assert!(!trial.steps.is_empty(), "{at} has no steps");
+            if let Some(plan) = &trial.plan {
+                let warned: Vec<_> = stage.plan.warnings.iter().map(|warning| warning.field.as_str()).collect();
+                assert_eq!(json!({ "slots": stage.plan.slots, "warnings": warned }), *plan, "{at}: plan");
+            }
+            let mut mark = Mark::Null;
+            for (number, step) in trial.steps.iter().enumerate() {
+                let (came, after) = match &step.reply {
+                    Some(recorded) => shown_next(stage.next(&mark, &reply(recorded))),
+                    None => shown_next(vendor.first(&stage.job()).map(|(call, mark)| Next::Send(call, mark))),
+                };
+                assert_eq!(came, step.then, "{at}, step {number}: came {came:#}");
+                mark = after.unwrap_or(mark);
+            }
+        }
+    }
+}
+
+#[test]
+fn documented_errors_have_their_kinds() {
+    for (vendor, trials) in networked() {
+        let trial = &trials["errors"];
+        let stage = Stage::new(&vendor, trial);
+        assert!(trial.cases.len() >= 10, "{} documents more errors than that", vendor.id());
+        for Case { poll, reply: recorded, kind, retry_after_s } in &trial.cases {
+            let mark = if *poll { trial.poll_mark.clone().expect("a poll mark") } else { stage.first().1 };
+            let error = stage.next(&mark, &reply(recorded)).expect_err("an error was expected");
+            let wait = error.retry_after.map(|wait| wait.as_secs());
+            assert_eq!((error.kind, wait), (*kind, *retry_after_s), "{}: {recorded}", vendor.id());
+            let said = recorded.pointer("/body/message").or(recorded.pointer("/body/error/message"));
+            let said = said.and_then(Value::as_str).unwrap_or_default();
+            assert!(error.message.contains(said), "'{}' leaves out '{said}'", error.message);
+            assert!(error.detail.is_some(), "{}: {recorded} leaves no detail", vendor.id());
+        }
+    }
+}
+
+#[test]
+fn a_status_speaks_where_no_code_does() {
+    let expected = [
+        (400, ErrorKind::VendorRefused),
+        (401, ErrorKind::VendorAuth),
+        (402, ErrorKind::VendorBalance),
+        (403, ErrorKind::VendorAuth),
+        (404, ErrorKind::VendorRefused),
+        (408, ErrorKind::Unclear),
+        (409, ErrorKind::VendorRefused),
+        (413, ErrorKind::VendorRefused),
+        (422, ErrorKind::VendorRefused),
+        (429, ErrorKind::RateLimited),
+        (302, ErrorKind::Unclear),
+        (500, ErrorKind::Unclear),
+        (502, ErrorKind::Unclear),
+        (503, ErrorKind::Unclear),
+        (504, ErrorKind::Unclear),
+    ];
+    for (vendor, trials) in networked() {
+        let stage = Stage::new(&vendor, &trials["happy"]);
+        let (_, mark) = stage.first();
+        for (status, kind) in expected {
+            let error = stage.next(&mark, &answer(status, Value::Null)).unwrap_err();
+            assert_eq!((error.kind, error.retry_after), (kind, None), "{}: {status}", vendor.id());
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_read_and_capped() {
+    let waits = [("7", 7), ("Fri, 20 Nov 2026 12:02:00 GMT", 120), ("315360000", 3600)];
+    for (vendor, trials) in networked() {
+        let stage = Stage::new(&vendor, &trials["happy"]);
+        let (_, mark) = stage.first();
+        for (text, seconds) in waits {
+            let headers = vec![("retry-after".to_owned(), text.to_owned())];
+            let reply = Reply::Answer(Answer { status: 429, headers, ..Answer::default() });
+            let error = stage.next(&mark, &reply).unwrap_err();
+            let expected = (ErrorKind::RateLimited, Some(Duration::from_secs(seconds)));
+            assert_eq!((error.kind, error.retry_after), expected, "{}: {text}", vendor.id());
+        }
+    }
+}
+
+#[test]
+fn a_success_that_cannot_be_read_is_unclear() {
+    let mut garbage: Vec<Reply> = ["null", "{}", "[]", "3", "\"ok\"", r#"{"data":[]}"#, r#"{"data":[{}]}"#]
+        .iter()
+        .chain(&[
+            r#"{"output":{}}"#,
+            r#"{"output":{"task_id":"../a?b"}}"#,
+            r#"{"output":{"task_id":7}}"#,
+            r#"{"data":{}}"#,
+        ])
+        .map(|text| answer(200, serde_json::from_str(text).unwrap()))
+        .collect();
+    let page = Some("<html>please log in</html>".to_owned());
+    garbage.push(Reply::Answer(Answer { status: 200, text: page, ..Answer::default() }));
+    for (vendor, trials) in networked() {
+        let stage = Stage::new(&vendor, &trials["happy"]);
+        let marks = [Some(stage.first().1), trials["errors"].poll_mark.clone()];
+        for (mark, reply) in marks.iter().flatten().flat_map(|mark| garbage.iter().map(move |reply| (mark, reply))) {
+            let kind = stage.next(mark, reply).map_err(|error| error.kind);
+            assert!(matches!(kind, Err(ErrorKind::Unclear)), "{}: {reply:?} is {kind:?}", vendor.id());
+        }
+    }
+}
+
+#[test]
+fn submissions_are_paid_and_polls_are_free() {
+    for (vendor, trials) in networked() {
+        for (name, trial) in &trials {
+            let stage = Stage::new(&vendor, trial);
+            let (call, mark) = stage.first();
+            assert!(call.repeat.is_paid(), "{}/{name}", vendor.id());
+            assert_eq!(shown(&stage.first().0), shown(&call), "{}/{name}: the same job, another call", vendor.id());
+            // A result whose link has died is asked for again by its own mark, or is given up.
+            let ends = trial.steps.iter().filter(|step| step.then.get("done").is_some());
+            for mark in ends.map(|step| &step.then["mark"]).chain([&mark]) {
+                match stage.next(mark, &Reply::Due) {
+                    Ok(Next::Send(Call::Http(call), _)) => {
+                        assert_eq!(call.repeat, Repeat::Safe, "{}/{name}", vendor.id());
+                    }
+                    Err(error) => assert_eq!(error.kind, ErrorKind::ResultUnusable, "{}/{name}", vendor.id()),
+                    other => panic!("{}/{name}: {other:?}", vendor.id()),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn secrets_and_addresses_stay_inside() {
+    for (vendor, trials) in networked() {
+        let stage = Stage::new(&vendor, &trials["happy"]);
+        let (call, mark) = stage.first();
+        assert!(!call.url.contains(KEY), "{}: the key stands in an address", vendor.id());
+        for printed in [format!("{call:?}"), format!("{:?}", stage.job()), format!("{:?}", stage.credential)] {
+            assert!(!printed.contains(KEY), "{printed}");
+        }
+        let words =
+            format!("Key {KEY} or 'sk-abc' of task-7 is bad, see https://vendor.test/keys?k=1 {}", "x".repeat(9000));
+        let body = json!({ "message": words, "errors": { "message": words }, "error": { "message": words } });
+        let error = stage.next(&mark, &answer(401, body)).unwrap_err();
+        let detail = error.detail.clone().unwrap_or_default();
+        for hidden in [KEY, "sk-abc", "://"] {
+            assert!(!error.message.contains(hidden), "{}", error.message);
+        }
+        assert!(error.message.contains("of task-7 is bad"), "{}", error.message);
+        assert!(!detail.contains(KEY) && detail.len() <= 2048 && error.message.len() < 500, "{detail}");
+    }
+}
