@@ -1,0 +1,147 @@
+//! `POST /v1/chat/completions`: text, whole or streamed, in the wire form that OpenAI made common.
+
+use super::{body, envelope::ApiError, state::App};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response, Sse, sse::Event},
+};
+use futures_util::{Stream, stream};
+use pixel_core::{
+    chat::{Chat, Message, Written},
+    request::Kind,
+};
+use pixel_store::now;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{convert::Infallible, sync::Arc};
+use utoipa::ToSchema;
+
+/// Messages of one request, at most.
+const MESSAGES_MAX: usize = 1000;
+
+/// A chat request; further fields are passed on to vendors that know them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default)]
+#[derive(Default)]
+pub struct ChatBody {
+    #[schema(required = true, example = "dashscope/qwen-plus")]
+    model: String,
+    /// `{"role": "user", "content": "Hello"}`, the last one being answered.
+    #[schema(required = true, value_type = Vec<Object>)]
+    messages: Vec<Value>,
+    stream: Option<bool>,
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    seed: Option<i64>,
+    #[schema(value_type = Option<Object>)]
+    stream_options: Option<Value>,
+}
+
+/// Write a text.
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "chat", request_body = ChatBody, responses(
+    (status = 200, description = "A `chat.completion`, or with `stream` server-sent `chat.completion.chunk` events and `[DONE]`",
+        body = serde_json::Value),
+    (status = 400, body = super::envelope::ErrorBody), (status = 404, body = super::envelope::ErrorBody),
+    (status = 503, body = super::envelope::ErrorBody)
+))]
+pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
+    let raw = body::object(body, app.settings.limits.body_bytes).await?;
+    let asked: ChatBody = body::typed(&raw)?;
+    let card = app.find_model(&asked.model)?;
+    if card.kind != Kind::Llm {
+        let why = format!("'model' must be of type llm, but '{}' is {}.", card.id(), card.kind.as_str());
+        return Err(ApiError::bad(why));
+    }
+    let messages = read_messages(&asked.messages)?;
+    let offer = app.offer(card);
+    if let Some(why) = offer.disabled {
+        return Err(ApiError::unavailable(why));
+    }
+    let usage = asked.stream_options.as_ref().and_then(|o| o.get("include_usage")).and_then(Value::as_bool);
+    let chat = Chat {
+        messages,
+        max_tokens: asked.max_completion_tokens.or(asked.max_tokens),
+        seed: asked.seed.and_then(|seed| u64::try_from(seed).ok()),
+        body: raw,
+    };
+    let written = app.writer.write(&chat, card).map_err(|error| ApiError::bad(error.message))?;
+    let head = Head {
+        id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
+        model: card.id(),
+        created: now().0 / 1_000_000,
+    };
+    Ok(match asked.stream.unwrap_or(false) {
+        false => Json(whole(&head, &written)).into_response(),
+        true => Sse::new(streamed(&head, written, usage.unwrap_or(false))).into_response(),
+    })
+}
+
+fn read_messages(given: &[Value]) -> Result<Vec<Message>, ApiError> {
+    if given.is_empty() || given.len() > MESSAGES_MAX {
+        let must = format!("'messages' must be a list of 1 to {MESSAGES_MAX} messages");
+        return Err(ApiError::bad(format!("{must} such as {{\"role\":\"user\",\"content\":\"Hello\"}}.")));
+    }
+    given.iter().enumerate().map(|(at, message)| read_message(at, message)).collect()
+}
+
+fn read_message(at: usize, message: &Value) -> Result<Message, ApiError> {
+    let role = message.get("role").and_then(Value::as_str);
+    let role = role.ok_or_else(|| ApiError::bad(format!("'messages[{at}].role' must be text such as 'user'.")))?;
+    let text = match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        Some(Value::Null) | None => String::new(),
+        Some(_) => return Err(ApiError::bad(format!("'messages[{at}].content' must be text or a list of parts."))),
+    };
+    Ok(Message { role: role.to_owned(), text })
+}
+
+/// What every piece of one answer repeats.
+struct Head {
+    id: String,
+    model: String,
+    created: i64,
+}
+
+fn usage(written: &Written) -> Value {
+    let (asked, answered) = (written.prompt_tokens, written.completion_tokens);
+    json!({ "prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered })
+}
+
+fn whole(head: &Head, written: &Written) -> Value {
+    let message = json!({ "role": "assistant", "content": written.pieces.concat(), "refusal": null });
+    let choice = json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": written.finish.as_str() });
+    json!({
+        "id": head.id, "object": "chat.completion", "created": head.created, "model": head.model,
+        "choices": [choice], "usage": usage(written),
+    })
+}
+
+fn streamed(head: &Head, written: Written, with_usage: bool) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
+    let chunk = |choices: Value, usage: Option<Value>| {
+        let mut chunk = json!({
+            "id": head.id, "object": "chat.completion.chunk", "created": head.created, "model": head.model,
+            "choices": choices,
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage;
+        }
+        Event::default().data(chunk.to_string())
+    };
+    let delta = |delta: Value, finish: Value| {
+        chunk(json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]), None)
+    };
+    let mut events = vec![delta(json!({ "role": "assistant", "content": "" }), Value::Null)];
+    events.extend(written.pieces.iter().map(|piece| delta(json!({ "content": piece }), Value::Null)));
+    events.push(delta(json!({}), json!(written.finish.as_str())));
+    if with_usage {
+        events.push(chunk(json!([]), Some(usage(&written))));
+    }
+    events.push(Event::default().data("[DONE]"));
+    stream::iter(events.into_iter().map(Ok))
+}

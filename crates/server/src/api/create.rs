@@ -1,0 +1,268 @@
+//! `POST /generations/…`: a body becomes a checked request, a plan and a stored task.
+
+use super::{
+    body,
+    envelope::{ApiError, Envelope, ErrorBody, ok},
+    inputs::{self, Given},
+    state::App,
+    view,
+};
+use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use pixel_core::{
+    capability,
+    catalog::Model,
+    request::{Ask, Kind, Mode, Refusal},
+    task::{Slot, Work},
+};
+use pixel_store::{NewTask, new_task_id, now};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Where a request is filed by its caller; at most 200 characters each.
+const LABEL_CHARS: usize = 200;
+/// Most parameters of a kind that a caller names are shown again under these names.
+const SHOWN: &[&str] = &[
+    "prompt",
+    "negativePrompt",
+    "resolution",
+    "aspectRatio",
+    "duration",
+    "n",
+    "seed",
+    "voice",
+    "speed",
+    "imageInputs",
+    "extraParams",
+];
+
+/// A request for pictures, clips or speech. Fields that a kind does not have become warnings.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GenerationBody {
+    /// What to make; for speech, the text to speak.
+    #[schema(required = true, example = "a beautiful sunset over mountains")]
+    prompt: String,
+    /// `provider/model_key`, from `/api/v1/models`.
+    #[schema(required = true, example = "dashscope/qwen-image")]
+    model: String,
+    negative_prompt: Option<String>,
+    /// A level: `1K`, `2K` for pictures, `720p`, `1080p` for clips; or exact pixels as `1280*720`.
+    #[schema(example = "1K")]
+    resolution: Option<String>,
+    #[schema(example = "16:9")]
+    aspect_ratio: Option<String>,
+    /// Seconds of a clip.
+    #[serde(deserialize_with = "text_or_number")]
+    #[schema(example = "5s")]
+    duration: Option<String>,
+    #[schema(minimum = 1, maximum = 10)]
+    n: Option<u32>,
+    seed: Option<i64>,
+    /// A voice of the model's list.
+    voice: Option<String>,
+    #[schema(example = 1.0)]
+    speed: Option<f64>,
+    /// Public addresses, data URIs or this server's own media; a clip's first frame.
+    image_inputs: Option<Vec<String>>,
+    /// `seed`, `loras`, `lastFrame`, `mode`, `videoInput`, `audioInput`, or a parameter of the model.
+    #[schema(value_type = Option<Object>)]
+    extra_params: Option<Map<String, Value>>,
+    project_id: Option<String>,
+    source: Option<String>,
+    source_id: Option<String>,
+}
+
+/// The task that will make it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Created {
+    #[schema(example = "task_0190c3a5f6d97d2e8f0a1b2c3d4e5f60")]
+    task_id: String,
+}
+
+/// `5s` or `5`.
+fn text_or_number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Option::<Value>::deserialize(from)? {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        Some(other) => return Err(serde::de::Error::custom(format!("not seconds: {other}"))),
+    })
+}
+
+macro_rules! generation {
+    ($name:ident, $path:literal, $kind:expr, $doc:literal) => {
+        #[doc = $doc]
+        #[utoipa::path(post, path = $path, tag = "generations", request_body = GenerationBody, responses(
+            (status = 200, description = "Accepted, and on stable storage", body = Envelope<Created>),
+            (status = 400, description = "A field is wrong; the message names it", body = ErrorBody),
+            (status = 404, description = "No such model", body = ErrorBody),
+            (status = 413, description = "The body is too large", body = ErrorBody),
+            (status = 503, description = "The model is disabled; the message names the setting", body = ErrorBody)
+        ))]
+        pub async fn $name(
+            State(app): State<Arc<App>>,
+            headers: HeaderMap,
+            body: Body,
+        ) -> Result<Json<Envelope<Created>>, ApiError> {
+            create(&app, &headers, body, $kind).await
+        }
+    };
+}
+
+generation!(create_image, "/api/v1/generations/image", Kind::Image, "Make pictures.");
+generation!(create_video, "/api/v1/generations/video", Kind::Video, "Make clips.");
+generation!(create_audio, "/api/v1/generations/audio", Kind::Audio, "Speak a text.");
+
+async fn create(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: Body,
+    kind: Kind,
+) -> Result<Json<Envelope<Created>>, ApiError> {
+    let raw = body::object(body, app.settings.limits.body_bytes).await?;
+    if let Some(model) = raw.get("model").and_then(Value::as_str) {
+        // The model comes first: its sentences are the contract's own.
+        check_kind(app.find_model(model)?, kind)?;
+    }
+    let asked: GenerationBody = body::typed(&raw)?;
+    let card = app.find_model(&asked.model)?;
+    let labels = labels(&asked)?;
+    let base = view::base_url(app, headers);
+    let (ask, given) = read_ask(app, asked, kind, &base)?;
+    let offer = app.offer(card);
+    let (mut checked, mut warnings) = capability::check(ask, card, offer.sandbox)?;
+    if let Some(why) = offer.disabled {
+        return Err(ApiError::unavailable(why));
+    }
+    let mut params = shown(raw);
+    inputs::store(app, given, &mut checked, &mut params, &base).await?;
+    let vendor = app.engine.lane(offer.vendor).ok_or_else(|| ApiError::unavailable("The vendor is not set up."))?;
+    let plan = vendor.plan(&checked, card).map_err(|error| ApiError::bad(error.message))?;
+    warnings.extend(plan.warnings);
+    if offer.sandbox && card.provider != pixel_vendors::SANDBOX {
+        let message =
+            format!("The sandbox answered in place of '{}': the result is a sample and cost nothing.", card.id());
+        warnings.push(pixel_core::request::Warning::new("model", message));
+    }
+    let mut first = 0;
+    let slots = plan.slots.iter().map(|outputs| {
+        let slot = Slot::new(first, *outputs);
+        first += outputs;
+        slot
+    });
+    let cost = plan.cost.filter(|_| !offer.sandbox);
+    let work = Work { slots: slots.collect(), warnings: warnings.clone(), cost: cost.clone(), ..Work::default() };
+    let [project_id, source, source_id] = labels;
+    let task = NewTask {
+        id: new_task_id(),
+        kind,
+        model: card.id(),
+        vendor: offer.vendor.to_owned(),
+        sandbox: offer.sandbox,
+        project_id,
+        source,
+        source_id,
+        params,
+        request: checked,
+        work,
+        warnings,
+        cost,
+        rank: 0,
+        created_at: now(),
+    };
+    let task_id = app.engine.create(task).await?.to_string();
+    metrics::counter!("pixel_tasks_created_total", "type" => kind.as_str()).increment(1);
+    Ok(ok(Created { task_id }))
+}
+
+fn check_kind(card: &Model, kind: Kind) -> Result<(), ApiError> {
+    if card.kind == kind {
+        return Ok(());
+    }
+    let path = match card.kind {
+        Kind::Llm => "/v1/chat/completions".to_owned(),
+        other => format!("/api/v1/generations/{}", other.as_str()),
+    };
+    let id = card.id();
+    Err(ApiError::bad(format!(
+        "'model' must be of type {}, but '{id}' is {}: post it to {path}.",
+        kind.as_str(),
+        card.kind.as_str()
+    )))
+}
+
+/// Project, source and source id, which are stored as they are.
+fn labels(asked: &GenerationBody) -> Result<[Option<String>; 3], ApiError> {
+    let check = |field: &str, value: &Option<String>| match value {
+        Some(text) if text.chars().count() > LABEL_CHARS || text.chars().any(char::is_control) => {
+            let message = format!("'{field}' must be at most {LABEL_CHARS} characters without control characters.");
+            Err(ApiError::bad(message))
+        }
+        Some(text) if text.is_empty() => Ok(None),
+        other => Ok(other.clone()),
+    };
+    Ok([check("projectId", &asked.project_id)?, check("source", &asked.source)?, check("sourceId", &asked.source_id)?])
+}
+
+/// The typed request, and its inputs as they were given.
+fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<(Ask, Vec<Given>), ApiError> {
+    if asked.prompt.trim().is_empty() {
+        let what = if kind == Kind::Audio { "the text to speak" } else { "a text that says what to make" };
+        return Err(ApiError::bad(format!("'prompt' is required: {what}.")));
+    }
+    let n = asked.n.unwrap_or(1);
+    if !(1..=capability::N_MAX).contains(&n) {
+        return Err(ApiError::bad(format!("'n' must be an integer from 1 to {}, got: {n}.", capability::N_MAX)));
+    }
+    let mut extra = asked.extra_params.unwrap_or_default();
+    let loras = match extra.remove("loras") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(list) => {
+            body::typed(&list).map_err(|_| bad_extra("loras", "[{\"model\":\"…\",\"weight\":0.8}]", &list))?
+        }
+    };
+    let mode: Option<Mode> = match extra.remove("mode") {
+        None | Some(Value::Null) => None,
+        Some(word) => Some(body::typed(&word).map_err(|_| {
+            bad_extra("mode", "'image', 'firstLast', 'reference', 'extend', 'lipSync' or 'sound'", &word)
+        })?),
+    };
+    let inner_seed = match extra.remove("seed") {
+        None | Some(Value::Null) => None,
+        Some(seed) => Some(seed.as_i64().ok_or_else(|| bad_extra("seed", "an integer", &seed))?),
+    };
+    let given = inputs::read(app, kind, mode, asked.image_inputs.unwrap_or_default(), &mut extra, base)?;
+    let ask = Ask {
+        kind,
+        model: pixel_core::id::ModelId::parse(&asked.model)
+            .ok_or_else(|| Refusal::new("model", "'model' is required."))?,
+        prompt: asked.prompt,
+        negative_prompt: asked.negative_prompt.filter(|text| !text.trim().is_empty()),
+        resolution: asked.resolution,
+        aspect_ratio: asked.aspect_ratio,
+        duration: asked.duration,
+        n,
+        // Callers write -1 for "any seed".
+        seed: asked.seed.or(inner_seed).and_then(|seed| u64::try_from(seed).ok()),
+        voice: asked.voice,
+        speed: asked.speed,
+        mode,
+        loras,
+        inputs: given.iter().map(Given::input).collect(),
+        extra,
+    };
+    Ok((ask, given))
+}
+
+fn bad_extra(name: &str, must: &str, given: &Value) -> ApiError {
+    ApiError::bad(format!("'extraParams.{name}' must be {must}, got: {}.", body::shorten(given)))
+}
+
+/// The parameters as asked, without what stands in fields of its own.
+fn shown(raw: Value) -> Value {
+    let Value::Object(mut fields) = raw else { return Value::Null };
+    fields.retain(|name, value| SHOWN.contains(&name.as_str()) && !value.is_null());
+    Value::Object(fields)
+}

@@ -1,0 +1,61 @@
+//! What this server offers of the catalogue: who answers a model, and whether it is enabled.
+
+use super::{envelope::ApiError, state::App};
+use pixel_core::{catalog::Model, id::ModelId};
+use pixel_engine::LaneState;
+
+/// The vendor that stands in for every model when no key is configured.
+const SANDBOX: &str = pixel_vendors::SANDBOX;
+
+/// How a model is answered here.
+pub struct Offer<'a> {
+    /// The vendor whose lane carries it out.
+    pub vendor: &'a str,
+    /// Whether the sandbox answers.
+    pub sandbox: bool,
+    /// Why it is disabled: a sentence with the remedy.
+    pub disabled: Option<String>,
+}
+
+impl App {
+    pub fn offer<'a>(&'a self, card: &'a Model) -> Offer<'a> {
+        if self.settings.sandbox || card.provider == SANDBOX {
+            return Offer { vendor: SANDBOX, sandbox: true, disabled: None };
+        }
+        Offer { vendor: &card.provider, sandbox: false, disabled: self.why_disabled(card) }
+    }
+
+    fn why_disabled(&self, card: &Model) -> Option<String> {
+        let id = card.id();
+        let vendor = self.settings.vendors.get(&card.provider)?;
+        if vendor.credential.is_none() {
+            return Some(format!("Set {} to enable '{id}'", vendor.missing.join(" and ")));
+        }
+        if !ModelId::parse(&id).is_some_and(|id| self.spoken.contains(&id)) {
+            return Some(format!(
+                "'{id}' is not served by this version of Pixel yet; start it with --sandbox to try it"
+            ));
+        }
+        match self.engine.lane(&card.provider).map(pixel_engine::Lane::state) {
+            Some(LaneState::Parked(why)) => {
+                let keys = self.catalog.vendor(&card.provider).map(|v| v.key_env.join(" and ")).unwrap_or_default();
+                Some(format!(
+                    "'{id}' is disabled for some minutes, because its vendor refused the credential in {keys}: {why}"
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// The model of a request, by the contract's two sentences.
+    pub fn find_model(&self, text: &str) -> Result<&Model, ApiError> {
+        let id = ModelId::parse(text).ok_or_else(|| {
+            ApiError::bad(format!(
+                "Model must be in format 'provider/model_key', got: '{text}'. Example: 'dashscope/qwen-image'"
+            ))
+        })?;
+        self.catalog.model(&id).ok_or_else(|| {
+            ApiError::missing(format!("Model '{text}' not found. Available models can be fetched from /api/v1/models"))
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! What every handler shares.
+
+use crate::config::Settings;
+use metrics_exporter_prometheus::PrometheusHandle;
+use pixel_core::{catalog::Catalog, chat::Writer, id::ModelId};
+use pixel_engine::{Engine, guard::Guard};
+use std::{collections::HashSet, sync::Arc};
+
+pub struct App {
+    pub engine: Engine,
+    pub catalog: Arc<Catalog>,
+    pub settings: Settings,
+    pub guard: Guard,
+    pub writer: Arc<dyn Writer>,
+    /// Models whose wire form an adapter of this version speaks.
+    pub spoken: HashSet<ModelId>,
+    pub metrics: PrometheusHandle,
+    /// Where this server is reached when neither the settings nor the request say.
+    pub address: String,
+}

@@ -1,0 +1,170 @@
+//! The command line: `pixel serve`, `pixel config`, `pixel doctor`.
+
+use crate::{
+    config::{self, Environment, Flags, Loaded},
+    doctor, logs, run,
+};
+use clap::{Args, Parser, Subcommand};
+use pixel_core::catalog::Catalog;
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+/// Pixel, a self-hosted server for generating pictures, clips and speech.
+#[derive(Parser, Debug)]
+#[command(name = "pixel", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Settings come from the defaults, a file, .env in the working folder, environment variables and flags; later ones win.
+`pixel config` lists them all. Without any vendor key, everything is answered by the built-in sandbox.";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Starts the server
+    Serve(SettingsArgs),
+    /// Prints every setting, its value and where it came from; secrets are stars
+    Config {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Prints JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says what is missing and what to do about it; ends with 1 when Pixel could not run
+    Doctor(SettingsArgs),
+}
+
+#[derive(Args, Debug)]
+struct SettingsArgs {
+    /// Address and port to listen on [default: 127.0.0.1:8000] [env: PIXEL_LISTEN]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Folder of the database and the media [default: ./data] [env: PIXEL_DATA]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+    /// Settings file [default: ./pixel.toml, if it is there] [env: PIXEL_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answers every model with the built-in sandbox: no key, no network, no cost [env: PIXEL_SANDBOX]
+    #[arg(long)]
+    sandbox: bool,
+}
+
+impl From<SettingsArgs> for Flags {
+    fn from(args: SettingsArgs) -> Self {
+        Self { listen: args.listen, data: args.data, config: args.config, sandbox: args.sandbox }
+    }
+}
+
+/// Runs the command that the process was started with. The environment is read before any thread.
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let environment = Environment::read();
+    let result = match Catalog::parse(pixel_vendors::CATALOG) {
+        Ok(catalog) => execute(command, &environment, &catalog),
+        Err(fault) => Err(fault.into()),
+    };
+    result.unwrap_or_else(|error| {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "{error}");
+        ExitCode::FAILURE
+    })
+}
+
+type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+
+fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Outcome {
+    match command {
+        Command::Serve(args) => serve(config::load(&args.into(), environment, catalog)?, environment),
+        Command::Config { settings, json } => {
+            let loaded = config::load(&settings.into(), environment, catalog)?;
+            print_config(&loaded, json)
+        }
+        Command::Doctor(args) => {
+            let loaded = config::load(&args.into(), environment, catalog);
+            let checks = doctor::examine(loaded.as_ref(), environment, catalog);
+            let color = io::stdout().is_terminal() && environment.wants_color();
+            print(&doctor::report(&checks, color))?;
+            Ok(if doctor::is_fit(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
+    let Loaded { settings, warnings, .. } = loaded;
+    logs::init(&settings.log, io::stderr().is_terminal() && environment.wants_color())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.workers).enable_all().build()?;
+    let result = runtime.block_on(run::serve(settings));
+    // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn print_config(loaded: &Loaded, json: bool) -> Outcome {
+    if json {
+        let document = config::show::document(&loaded.rows, &loaded.warnings);
+        print(&format!("{document:#}\n"))?;
+    } else {
+        print(&config::show::table(&loaded.rows))?;
+        for warning in &loaded.warnings {
+            writeln!(io::stderr(), "warning: {warning}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A reader that left early, such as `head`, is no failure.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_reach_the_settings() {
+        let cli = Cli::try_parse_from([
+            "pixel",
+            "serve",
+            "--listen",
+            "[::1]:1",
+            "--data",
+            "/d",
+            "--config",
+            "c.toml",
+            "--sandbox",
+        ]);
+        let Command::Serve(args) = cli.unwrap().command else { panic!("not serve") };
+        let flags = Flags::from(args);
+        assert_eq!(flags.listen.as_deref(), Some("[::1]:1"));
+        assert_eq!(flags.data.as_deref(), Some("/d"));
+        assert_eq!(flags.config, Some(PathBuf::from("c.toml")));
+        assert!(flags.sandbox);
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        assert!(Cli::try_parse_from(["pixel", "serve", "--port", "1"]).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! Turns the layers into the typed value: one line per setting.
+
+use super::{
+    layers::{Layers, Source, Variables},
+    parse,
+    problem::{Problem, Wrong, wrong},
+    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings},
+    table::DATABASE_URL,
+    vendors,
+};
+use pixel_core::catalog::Catalog;
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use toml::Value;
+
+/// Reads every setting. What is wrong is noted in the layers and the default taken in its place,
+/// so that one run finds everything; an error is a fault of the default file itself.
+pub fn settings(
+    layers: &mut Layers,
+    variables: &Variables,
+    catalog: &Catalog,
+    cores: usize,
+) -> Result<Settings, Problem> {
+    let vendors = vendors::read(layers, variables, catalog)?;
+    let mut read = Reader { layers };
+    let data = read.text("data", parse::folder)?;
+    let sandbox = read.switch("sandbox")?;
+    Ok(Settings {
+        listen: read.text("listen", parse::listen)?,
+        allow_unauthenticated: read.switch("allow_unauthenticated")?,
+        blobs: read.text("blobs", parse::blobs)?.unwrap_or_else(|| data.clone()),
+        data,
+        public_url: read.text("public_url", parse::public_url)?,
+        sandbox_reason: read.sandbox_reason(sandbox, catalog, &vendors),
+        sandbox,
+        workers: read.count("workers", 0..=1024, cores)?,
+        shutdown: Duration::from_secs(read.whole("shutdown_s", 0..=300)?),
+        database: Database {
+            url: read.text(DATABASE_URL, parse::database_url)?,
+            pool_size: read.whole("database.pool_size", 1..=1000)?,
+        },
+        log: Log {
+            filter: read.text("log.filter", parse::log_filter)?,
+            format: read.text("log.format", parse::log_format)?,
+        },
+        cors: read.cors()?,
+        fetch: Fetch { allow: read.fetch_allow()? },
+        engine: Engine {
+            calls_max: read.whole("engine.calls_max", 1..=100_000)?,
+            local_jobs: read.count("engine.local_jobs", 0..=1024, cores)?,
+            lease: Duration::from_secs(read.whole("engine.lease_s", 2..=3600)?),
+            poll_min: read.poll_min()?,
+        },
+        hold: Hold {
+            time: Duration::from_secs(read.whole("hold.time_s", 1..=2_592_000)?),
+            policy: read.text("hold.policy", parse::hold_policy)?,
+            projects: read.projects()?,
+        },
+        limits: Limits {
+            body_bytes: read.whole("limits.body_bytes", BYTES)?,
+            image_bytes: read.whole("limits.image_bytes", BYTES)?,
+            video_bytes: read.whole("limits.video_bytes", BYTES)?,
+            audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
+        },
+        vendors,
+    })
+}
+
+/// From a size in which a request still fits to a tebibyte.
+const BYTES: RangeInclusive<i64> = 1024..=1 << 40;
+
+/// Takes single settings out of the layers.
+pub struct Reader<'a> {
+    pub layers: &'a mut Layers,
+}
+
+impl Reader<'_> {
+    pub fn value<T>(&mut self, key: &str, parse: impl Fn(&Value) -> Result<T, Wrong>) -> Result<T, Problem> {
+        let fault = |wrong: Wrong| Problem::new(key, "the default", wrong.what, wrong.remedy);
+        let Some(entry) = self.layers.find(key) else {
+            return wrong("it is missing in the table of settings", "Please report this fault").map_err(fault);
+        };
+        match parse(&entry.value) {
+            Ok(value) => Ok(value),
+            Err(Wrong { what, remedy }) => {
+                let problem = Problem::new(key, &entry.source, what, remedy);
+                let instead = parse(&entry.setting.default).map_err(fault);
+                self.layers.problems.push(problem);
+                instead
+            }
+        }
+    }
+
+    pub fn text<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<T, Problem> {
+        self.value(key, |value| parse(value.as_str().unwrap_or_default()))
+    }
+
+    fn switch(&mut self, key: &str) -> Result<bool, Problem> {
+        self.value(key, |value| Ok(value == &Value::Boolean(true)))
+    }
+
+    pub fn whole<T: TryFrom<i64>>(&mut self, key: &str, range: RangeInclusive<i64>) -> Result<T, Problem> {
+        let (least, most) = (*range.start(), *range.end());
+        self.value(key, |value| {
+            let number = value.as_integer().unwrap_or_default();
+            match T::try_from(number) {
+                Ok(fit) if range.contains(&number) => Ok(fit),
+                _ => wrong(format!("{number} is out of range"), format!("Use {least} to {most}")),
+            }
+        })
+    }
+
+    fn fetch_allow(&mut self) -> Result<Vec<String>, Problem> {
+        self.value("fetch.allow", |value| {
+            let entries: Vec<String> = texts(value).map(ToOwned::to_owned).collect();
+            parse::fetch_allow(&entries).map(|()| entries)
+        })
+    }
+
+    fn list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<Vec<T>, Problem> {
+        self.value(key, |value| texts(value).map(&parse).collect())
+    }
+
+    /// A number of which 0 stands for one per processor core.
+    fn count(&mut self, key: &str, range: RangeInclusive<i64>, cores: usize) -> Result<usize, Problem> {
+        let count: usize = self.whole(key, range)?;
+        if count > 0 {
+            return Ok(count);
+        }
+        if let Some(entry) = self.layers.find_mut(key) {
+            entry.value = Value::Integer(i64::try_from(cores).unwrap_or(i64::MAX));
+            entry.source = Source::Derived(format!("{}, one per processor core", entry.source));
+        }
+        Ok(cores)
+    }
+
+    fn poll_min(&mut self) -> Result<Option<Duration>, Problem> {
+        self.value("engine.poll_min_ms", |value| match value.as_integer() {
+            Some(0) => Ok(None),
+            Some(wait @ 10..=3_600_000) => Ok(Some(Duration::from_millis(wait.unsigned_abs()))),
+            _ => wrong(format!("{value} is out of range"), "Use 10 to 3600000, or 0 for the catalogue's own"),
+        })
+    }
+
+    fn projects(&mut self) -> Result<BTreeMap<String, HoldPolicy>, Problem> {
+        self.value("hold.projects", |value| {
+            let pairs = value.as_table().into_iter().flatten();
+            let read = |(project, policy): (&String, &Value)| match parse::hold_policy(policy.as_str().unwrap_or("")) {
+                Ok(policy) => Ok((project.clone(), policy)),
+                Err(Wrong { what, remedy }) => wrong(format!("project '{project}': {what}"), remedy),
+            };
+            pairs.map(read).collect()
+        })
+    }
+
+    fn cors(&mut self) -> Result<CorsOrigins, Problem> {
+        let key = "cors.origins";
+        let texts = self.list(key, |text| Ok(text.to_owned()))?;
+        if texts == ["*"] {
+            return Ok(CorsOrigins::Any);
+        }
+        let origins = self.list(key, parse::web_origin)?;
+        Ok(if origins.is_empty() { CorsOrigins::Loopback } else { CorsOrigins::Listed(origins) })
+    }
+
+    /// The sandbox answers for everything when asked to, and when no vendor could.
+    fn sandbox_reason(&self, asked: bool, catalog: &Catalog, vendors: &vendors::Vendors) -> Option<String> {
+        if asked {
+            return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
+        }
+        let with_key = |card: &&pixel_core::catalog::VendorCard| !card.key_env.is_empty();
+        let ready = |id: &str| vendors.get(id).is_some_and(|vendor| vendor.credential.is_some());
+        let any = catalog.vendors.iter().filter(with_key).any(|card| ready(&card.id));
+        (!any).then(|| "no vendor key is set".to_owned())
+    }
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
+}

@@ -1,0 +1,125 @@
+//! The settings as one typed value. Nothing else in the product knows where they came from.
+
+use pixel_core::vendor::{Credential, Secret};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Everything that can be set, checked. Its secrets print as stars.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub allow_unauthenticated: bool,
+    pub data: PathBuf,
+    /// Folder under which media lives.
+    pub blobs: PathBuf,
+    /// Without a slash at its end; `None` takes the address from each request.
+    pub public_url: Option<String>,
+    pub sandbox: bool,
+    /// Why every model is the sandbox's, when it is.
+    pub sandbox_reason: Option<String>,
+    /// Threads of the runtime, at least 1.
+    pub workers: usize,
+    pub shutdown: Duration,
+    pub database: Database,
+    pub log: Log,
+    pub cors: CorsOrigins,
+    pub fetch: Fetch,
+    pub engine: Engine,
+    pub hold: Hold,
+    pub limits: Limits,
+    /// By the id of the vendor; every vendor of the catalogue has an entry.
+    pub vendors: BTreeMap<String, VendorSettings>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// A PostgreSQL address; `None` is SQLite in the data folder.
+    pub url: Option<Secret>,
+    pub pool_size: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text, with colours when it goes to a terminal.
+    Auto,
+    Text,
+    Json,
+}
+
+/// Which web pages may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Pages of this machine: localhost, 127.0.0.1 and [::1] on any port.
+    Loopback,
+    Any,
+    /// As browsers send them: lower case, no slash at the end, no default port.
+    Listed(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Entries that the address guard has accepted.
+    pub allow: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    pub calls_max: usize,
+    /// At least 1.
+    pub local_jobs: usize,
+    pub lease: Duration,
+    /// The wait before the first poll, in place of the catalogue's.
+    pub poll_min: Option<Duration>,
+}
+
+/// What happens to a submission of which nobody knows whether it was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Held this long, then failed.
+    pub time: Duration,
+    pub policy: HoldPolicy,
+    pub projects: BTreeMap<String, HoldPolicy>,
+}
+
+impl Hold {
+    pub fn policy_of(&self, project: Option<&str>) -> HoldPolicy {
+        project.and_then(|project| self.projects.get(project)).copied().unwrap_or(self.policy)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldPolicy {
+    /// Wait for a person.
+    Hold,
+    /// Take it for not accepted, and give up.
+    Lost,
+    /// Send once more, at the risk of paying twice.
+    PayAgain,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub body_bytes: usize,
+    pub image_bytes: u64,
+    pub video_bytes: u64,
+    pub audio_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct VendorSettings {
+    /// Present when every variable that the vendor needs is set, and when it needs none.
+    pub credential: Option<Credential>,
+    /// Variables that must be set before the vendor can be used.
+    pub missing: Vec<String>,
+    /// Without a slash at its end; empty for a vendor that works inside this process.
+    pub base_url: String,
+    /// Submissions at once; 0 is no limit.
+    pub concurrency: u32,
+    /// Submissions a minute; 0 is no limit.
+    pub rate_per_min: u32,
+}

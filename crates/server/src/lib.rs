@@ -1,0 +1,11 @@
+//! The server behind the binary `pixel`: arguments become settings, settings become a running
+//! server.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod docs_pages;
+pub mod doctor;
+pub mod filesystem;
+pub mod logs;
+pub mod run;

@@ -1,0 +1,25 @@
+//! The server from outside: the real binary, on each database, against a vendor that counts.
+//!
+//! Every test runs in a network of its own (see `pixel_testkit::isolation`), starts its own
+//! server over its own data, and waits for conditions only. `name::sqlite` and `name::postgres`
+//! are the same test on the two databases.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::disallowed_methods, reason = "the seed of a run is not a setting of the product")]
+
+mod browser;
+mod chat;
+mod contract;
+mod crash;
+mod docs;
+mod examples;
+mod flush;
+mod held;
+mod inputs;
+mod lifecycle;
+mod media;
+mod models;
+mod replicas;
+mod support;
+mod tasks;
+mod vendors;
