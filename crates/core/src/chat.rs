@@ -3,7 +3,7 @@
 use crate::{Error, catalog::Model};
 use serde_json::Value;
 
-/// One chat completion as asked, in the shape that OpenAI made common.
+/// One chat completion as asked, in the chat-completions shape that most servers share.
 #[derive(Clone, Debug)]
 pub struct Chat {
     pub messages: Vec<Message>,

@@ -71,6 +71,9 @@ pub struct Work {
     #[serde(default)]
     pub input_tries: u32,
     pub slots: Vec<Slot>,
+    /// The request that asked for it, for the log's lines.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
     /// What the caller is warned of, so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
@@ -91,6 +94,17 @@ pub struct Shown {
 }
 
 impl Work {
+    /// Work that nobody has begun: a slot for each entry of `outputs`.
+    pub fn planned(outputs: &[u32]) -> Self {
+        let mut first = 0;
+        let slots = outputs.iter().map(|outputs| {
+            let slot = Slot::new(first, *outputs);
+            first += outputs;
+            slot
+        });
+        Self { slots: slots.collect(), ..Self::default() }
+    }
+
     /// Slots that a vendor may be working on, or may have accepted.
     pub fn in_flight(&self) -> u32 {
         let busy = |slot: &&Slot| {

@@ -107,8 +107,6 @@ pub struct HttpCall {
     pub media: Vec<MediaAt>,
     /// The whole exchange.
     pub timeout: Duration,
-    /// Equal calls that wait at the same time are sent once, and every job gets the answer.
-    pub share_key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,7 +61,7 @@ pub(crate) struct Extras {
 impl Run {
     /// Works on a task until every slot waits or is over.
     pub(crate) async fn go(engine: Engine, claimed: Claimed) {
-        let span = tracing::info_span!("task", id = %claimed.lease.task, model = claimed.model);
+        let span = tracing::info_span!("task", request_id = claimed.work.request_id, task = %claimed.lease.task);
         async {
             if let Some(run) = Self::open(engine, claimed) {
                 run.log(run.work().await);

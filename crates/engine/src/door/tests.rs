@@ -82,7 +82,6 @@ fn call(address: SocketAddr, path: &str) -> HttpCall {
         repeat: Repeat::Never,
         media: Vec::new(),
         timeout: Duration::from_secs(20),
-        share_key: None,
     }
 }
 
@@ -488,4 +487,47 @@ async fn get_calls_reach_their_query() {
     let mut poll = free(call(address, "/poll?id=7"));
     (poll.method, poll.body) = (Method::Get, Body::Empty);
     assert_eq!(answer(bench().door.send(&poll).await).body, json!("/poll?id=7"));
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn logs_tell_of_each_call_and_hold_no_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let bench = bench();
+    let closing = raw(|stream| async { drop(stream) }).await;
+    for address in [echo().await, closing] {
+        let mut secret = call(address, "/?key=sk-query");
+        secret.headers = vec![("authorization".to_owned(), Field::Secret(Secret::new("Bearer sk-header")))];
+        bench.door.send(&secret).await;
+    }
+    drop(guard);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains("sk-"), "{text}");
+    let closed: Vec<_> = text.lines().filter(|line| line.contains("vendor_call") && line.contains("close")).collect();
+    assert_eq!(closed.len(), 2, "{text}");
+    for part in ["method=POST", "host=\"127.0.0.1\"", "path=\"/\"", "status=200", "ms=", "bytes="] {
+        assert!(closed[0].contains(part), "{part} is missing in {}", closed[0]);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// What each field must be: the end of the sentence "'field' must be …".
 const MUST: &[(&str, &str)] = &[
     ("prompt", "text"),
-    ("model", "text such as 'dashscope/qwen-image'"),
+    ("model", "text such as 'provider/model_key'"),
     ("negativePrompt", "text"),
     ("resolution", "text such as '1K' or '720p'"),
     ("aspectRatio", "text such as '16:9'"),
@@ -24,7 +24,7 @@ const MUST: &[(&str, &str)] = &[
     ("sourceId", "text"),
     ("choice", "'lost', 'search' or 'pay_again'"),
     ("messages", "a list of messages"),
-    ("extraParams.loras", "a list such as [{\"model\":\"dashscope/anime-style\",\"weight\":0.8}]"),
+    ("extraParams.loras", "a list such as [{\"model\":\"provider/anime-style\",\"weight\":0.8}]"),
 ];
 
 /// The whole body, at most `limit` bytes.

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: text, whole or streamed, in the wire form that OpenAI made common.
+//! `POST /v1/chat/completions`: text, whole or streamed, in the common chat-completions wire form.
 
 use super::{body, envelope::ApiError, state::App};
 use axum::{
@@ -26,7 +26,7 @@ const MESSAGES_MAX: usize = 1000;
 #[serde(default)]
 #[derive(Default)]
 pub struct ChatBody {
-    #[schema(required = true, example = "dashscope/qwen-plus")]
+    #[schema(required = true, example = "sandbox/writer")]
     model: String,
     /// `{"role": "user", "content": "Hello"}`, the last one being answered.
     #[schema(required = true, value_type = Vec<Object>)]

@@ -4,15 +4,16 @@ use super::{
     body,
     envelope::{ApiError, Envelope, ErrorBody, ok},
     inputs::{self, Given},
+    layers::RequestId,
     state::App,
     view,
 };
-use axum::{Json, body::Body, extract::State, http::HeaderMap};
+use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
 use pixel_core::{
     capability,
     catalog::Model,
     request::{Ask, Kind, Mode, Refusal},
-    task::{Slot, Work},
+    task::Work,
 };
 use pixel_store::{NewTask, new_task_id, now};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -45,7 +46,7 @@ pub struct GenerationBody {
     #[schema(required = true, example = "a beautiful sunset over mountains")]
     prompt: String,
     /// `provider/model_key`, from `/api/v1/models`.
-    #[schema(required = true, example = "dashscope/qwen-image")]
+    #[schema(required = true, example = "sandbox/painter")]
     model: String,
     negative_prompt: Option<String>,
     /// A level: `1K`, `2K` for pictures, `720p`, `1080p` for clips; or exact pixels as `1280*720`.
@@ -103,10 +104,11 @@ macro_rules! generation {
         ))]
         pub async fn $name(
             State(app): State<Arc<App>>,
+            Extension(request): Extension<RequestId>,
             headers: HeaderMap,
             body: Body,
         ) -> Result<Json<Envelope<Created>>, ApiError> {
-            create(&app, &headers, body, $kind).await
+            create(&app, request, &headers, body, $kind).await
         }
     };
 }
@@ -117,6 +119,7 @@ generation!(create_audio, "/api/v1/generations/audio", Kind::Audio, "Speak a tex
 
 async fn create(
     app: &Arc<App>,
+    request: RequestId,
     headers: &HeaderMap,
     body: Body,
     kind: Kind,
@@ -146,14 +149,9 @@ async fn create(
             format!("The sandbox answered in place of '{}': the result is a sample and cost nothing.", card.id());
         warnings.push(pixel_core::request::Warning::new("model", message));
     }
-    let mut first = 0;
-    let slots = plan.slots.iter().map(|outputs| {
-        let slot = Slot::new(first, *outputs);
-        first += outputs;
-        slot
-    });
     let cost = plan.cost.filter(|_| !offer.sandbox);
-    let work = Work { slots: slots.collect(), warnings: warnings.clone(), cost: cost.clone(), ..Work::default() };
+    let mut work = Work::planned(&plan.slots);
+    (work.warnings, work.cost, work.request_id) = (warnings.clone(), cost.clone(), request.0);
     let [project_id, source, source_id] = labels;
     let task = NewTask {
         id: new_task_id(),

@@ -19,9 +19,14 @@ use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The id of a request, for what outlives it.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// Gives a request its id and its span; writes the body of an error, which bears the id.
-pub async fn around(request: Request, next: Next) -> Response {
+pub async fn around(mut request: Request, next: Next) -> Response {
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", request_id = %id);

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 /// One model as it is offered here.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelEntry {
-    #[schema(example = "dashscope/qwen-image")]
+    #[schema(example = "sandbox/painter")]
     id: String,
     name: String,
     /// Equals the group: `image`, `video`, `audio` or `llm`.

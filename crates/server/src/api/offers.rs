@@ -51,6 +51,7 @@ impl App {
     pub fn find_model(&self, text: &str) -> Result<&Model, ApiError> {
         let id = ModelId::parse(text).ok_or_else(|| {
             ApiError::bad(format!(
+                // tidy: the contract quotes this id in its own words
                 "Model must be in format 'provider/model_key', got: '{text}'. Example: 'dashscope/qwen-image'"
             ))
         })?;

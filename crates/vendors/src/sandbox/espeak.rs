@@ -119,12 +119,14 @@ fn listen(child: &mut Child, text: &str, desk: &dyn Desk) -> Result<Vec<u8>, Spe
 }
 
 fn wait(sound: &Receiver<std::io::Result<Vec<u8>>>, desk: &dyn Desk) -> Result<Vec<u8>, Speech> {
+    // tidy: bounds the child process; no result depends on the time
     let end = Instant::now() + TIME_MAX;
     loop {
         match sound.recv_timeout(LOOK) {
             Ok(read) => return read.map_err(|_| Speech::Unavailable),
             Err(RecvTimeoutError::Disconnected) => return Err(Speech::Unavailable),
             Err(RecvTimeoutError::Timeout) if desk.is_cancelled() => return Err(Speech::Cancelled),
+            // tidy: bounds the child process; no result depends on the time
             Err(RecvTimeoutError::Timeout) if Instant::now() > end => return Err(Speech::Unavailable),
             Err(RecvTimeoutError::Timeout) => {}
         }

@@ -1,3 +1,4 @@
+// tidy: a painter, an encoder and a speaker that make real media, not a wire mapping
 //! A vendor without a network: it makes real pictures, clips and speech in this process, so that
 //! everything can be tried before a key exists.
 //!

@@ -1,0 +1,331 @@
+//! The store's promises, on SQLite and on PostgreSQL.
+
+use pixel_core::{
+    Stamp,
+    id::{ModelId, TaskId},
+    request::{Checked, Kind},
+    task::{Slot, SlotState, Stage, Status, Work},
+};
+use pixel_store::*;
+use pixel_testkit::postgres::Cluster;
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(3);
+
+struct Rig {
+    _folder: tempfile::TempDir,
+    _cluster: Option<Cluster>,
+    options: Options,
+}
+
+impl Rig {
+    fn new(on_postgres: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = on_postgres.then(Cluster::start);
+        let options = Options {
+            data: folder.path().to_owned(),
+            database_url: cluster.as_ref().map(Cluster::database),
+            pool_size: 4,
+            lease: LEASE,
+        };
+        Self { _folder: folder, _cluster: cluster, options }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.options).await.unwrap()
+    }
+}
+
+/// Each test runs on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(false)).await; })* }
+        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(true)).await; })* }
+    };
+}
+
+on_both!(
+    a_task_is_read_as_written,
+    lists_are_newest_first_and_paged,
+    the_queue_is_taken_in_order_of_rank,
+    a_late_holder_writes_nothing,
+    a_lease_is_kept_by_its_heartbeat,
+    a_lost_lease_is_taken_over,
+    budgets_are_never_exceeded,
+    a_terminal_task_does_not_change,
+    a_cancelled_caller_leaves_nothing_open,
+    a_newer_schema_is_refused,
+    creates_survive_a_reopen,
+);
+
+fn task(rank: i64, project: Option<&str>) -> NewTask {
+    NewTask {
+        id: new_task_id(),
+        kind: Kind::Image,
+        model: "acme/paint".to_owned(),
+        vendor: "acme".to_owned(),
+        sandbox: false,
+        project_id: project.map(str::to_owned),
+        source: None,
+        source_id: None,
+        params: serde_json::json!({ "prompt": "a cat \u{0} 猫" }),
+        request: Checked {
+            kind: Kind::Image,
+            model: ModelId::parse("acme/paint").unwrap(),
+            prompt: "a cat \u{0} 猫".to_owned(),
+            negative_prompt: None,
+            size: None,
+            resolution: None,
+            aspect_ratio: None,
+            duration_ms: None,
+            n: 1,
+            seed: None,
+            voice: None,
+            speed: None,
+            mode: None,
+            loras: Vec::new(),
+            inputs: Vec::new(),
+            extra: serde_json::Map::new(),
+        },
+        work: Work::planned(&[1]),
+        warnings: Vec::new(),
+        cost: None,
+        rank,
+        created_at: now(),
+    }
+}
+
+fn face(status: Status) -> Face {
+    Face {
+        status,
+        warnings: Vec::new(),
+        made: Vec::new(),
+        failure: None,
+        attention: None,
+        cost: None,
+        progress: 0,
+        at: now(),
+    }
+}
+
+fn save(lease: &Lease, then: Then) -> Save {
+    Save { lease: lease.clone(), then, face: None, attempt: None, outcome: None, media: Vec::new() }
+}
+
+fn wait_until(due: Stamp) -> Then {
+    Then::Go { stage: Stage::Waiting, due, work: Work::planned(&[1]) }
+}
+
+/// The first claim of due work that brings something, within the limit.
+async fn claim_due_within(store: &Store, limit: Duration) -> Vec<Claimed> {
+    let look = || async {
+        let claimed = store.claim_due(10).await.unwrap();
+        (!claimed.is_empty()).then_some(claimed)
+    };
+    pixel_testkit::wait::until("a task falls due", limit, look).await
+}
+
+async fn a_task_is_read_as_written(rig: &Rig) {
+    let store = rig.open().await;
+    let new = task(1, Some("proj_1"));
+    store.create(&new).await.unwrap();
+    let row = store.task(&new.id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.kind, row.project_id.as_deref()), (Status::Pending, Kind::Image, Some("proj_1")));
+    assert_eq!(row.params, new.params);
+    let claimed = store.claim_queued("acme", 1).await.unwrap().pop().unwrap();
+    assert_eq!((claimed.request, claimed.work), (new.request, new.work));
+    assert_eq!(store.task(&TaskId::from_bits(1)).await.unwrap().map(|row| row.id), None);
+}
+
+async fn lists_are_newest_first_and_paged(rig: &Rig) {
+    let store = rig.open().await;
+    let mut ids = Vec::new();
+    for at in 0..7 {
+        let new = task(at, Some(if at % 2 == 0 { "even" } else { "odd" }));
+        ids.push(new.id.clone());
+        store.create(&new).await.unwrap();
+    }
+    ids.reverse();
+    let page = store.list(&Filter::default(), 4).await.unwrap();
+    assert_eq!(page.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), ids[..4]);
+    let rest = store.list(&Filter { before: Some(ids[3].clone()), ..Filter::default() }, 10).await.unwrap();
+    assert_eq!(rest.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), ids[4..]);
+    let odd = Filter { project_id: Some("odd".to_owned()), status: Some(Status::Pending), ..Filter::default() };
+    assert_eq!(store.list(&odd, 10).await.unwrap().len(), 3);
+    let none = Filter { kind: Some(Kind::Video), ..Filter::default() };
+    assert!(store.list(&none, 10).await.unwrap().is_empty());
+}
+
+async fn the_queue_is_taken_in_order_of_rank(rig: &Rig) {
+    let store = rig.open().await;
+    for rank in [5, 1, 4, 2, 3] {
+        store.create(&task(rank, None)).await.unwrap();
+    }
+    let first = store.claim_queued("acme", 2).await.unwrap();
+    let mut ranks: Vec<_> = first.iter().map(|one| one.rank).collect();
+    ranks.sort_unstable();
+    assert_eq!(ranks, [1, 2]);
+    assert!(store.claim_queued("other", 9).await.unwrap().is_empty(), "a queue belongs to its vendor");
+    assert_eq!(store.claim_queued("acme", 9).await.unwrap().len(), 3, "what is leased is not taken twice");
+}
+
+async fn a_late_holder_writes_nothing(rig: &Rig) {
+    let store = rig.open().await;
+    store.create(&task(1, None)).await.unwrap();
+    let late = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    assert_eq!(store.save(&save(&late, wait_until(now()))).await.unwrap(), Saved::Done);
+    let holder = claim_due_within(&store, LEASE).await.pop().unwrap().lease;
+    assert!(holder.fence > late.fence);
+    let steal = Save { face: Some(face(Status::Failed)), ..save(&late, Then::End) };
+    assert_eq!(store.save(&steal).await.unwrap(), Saved::Fenced);
+    let row = store.task(&holder.task).await.unwrap().unwrap();
+    assert_eq!(row.status, Status::Pending, "the late holder's words were not written either");
+    let end = Save { face: Some(face(Status::Failed)), ..save(&holder, Then::End) };
+    assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
+}
+
+async fn a_lease_is_kept_by_its_heartbeat(rig: &Rig) {
+    let store = rig.open().await;
+    store.create(&task(1, None)).await.unwrap();
+    let held = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let until = std::time::Instant::now() + LEASE * 2;
+    while std::time::Instant::now() < until {
+        assert!(store.claim_due(1).await.unwrap().is_empty(), "a lease that beats is not taken");
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    assert!(store.leases().remaining(&held) > Duration::ZERO);
+    assert_eq!(store.save(&save(&held, Then::End)).await.unwrap(), Saved::Done);
+}
+
+async fn a_lost_lease_is_taken_over(rig: &Rig) {
+    let store = rig.open().await;
+    store.create(&task(1, None)).await.unwrap();
+    let lost = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    // As a crash would: the row stays leased, and no heartbeat comes any more.
+    store.close().await;
+    drop(store);
+    let store = rig.open().await;
+    let taken = claim_due_within(&store, LEASE * 3).await.pop().unwrap().lease;
+    assert_eq!(taken.task, lost.task);
+    assert!(taken.fence > lost.fence);
+}
+
+async fn budgets_are_never_exceeded(rig: &Rig) {
+    let store = rig.open().await;
+    for rank in 0..20 {
+        store.create(&task(rank, None)).await.unwrap();
+    }
+    let claimed = store.claim_queued("acme", 20).await.unwrap();
+    let send = |one: &Claimed, budget: Budget| {
+        let mut work = one.work.clone();
+        work.slots[0].state = SlotState::Accepted { mark: serde_json::Value::Null };
+        let attempt = NewAttempt {
+            id: new_attempt_id(),
+            slot: 0,
+            round: 0,
+            vendor: "acme".to_owned(),
+            estimate_micros: None,
+            currency: None,
+            sent_at: now(),
+            budget,
+        };
+        let then = Then::Go { stage: Stage::Leased, due: Stamp::default(), work };
+        Save { attempt: Some(attempt), ..save(&one.lease, then) }
+    };
+    let places = Budget { concurrency: 5, rate_per_min: 0 };
+    let saves: Vec<_> = claimed.iter().map(|one| send(one, places)).collect();
+    let verdicts = futures_util::future::join_all(saves.iter().map(|one| store.save(one))).await;
+    let admitted = verdicts.iter().filter(|v| matches!(v, Ok(Saved::Done))).count();
+    assert_eq!(admitted, 5, "all at once, and still only five: {verdicts:?}");
+    let rate = Budget { concurrency: 0, rate_per_min: 6 };
+    let again: Vec<_> = claimed.iter().map(|one| send(one, rate)).collect();
+    let verdicts = futures_util::future::join_all(again.iter().map(|one| store.save(one))).await;
+    let admitted = verdicts.iter().filter(|v| matches!(v, Ok(Saved::Done))).count();
+    assert_eq!(admitted, 1, "one every ten seconds: {verdicts:?}");
+    let later = verdicts.iter().filter_map(|v| if let Ok(Saved::Later(at)) = v { Some(*at) } else { None });
+    assert!(later.into_iter().all(|at| at.since(now()) <= Duration::from_secs(11)));
+}
+
+async fn a_terminal_task_does_not_change(rig: &Rig) {
+    let store = rig.open().await;
+    let new = task(1, None);
+    store.create(&new).await.unwrap();
+    let lease = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let end = Save { face: Some(face(Status::Failed)), ..save(&lease, Then::End) };
+    assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
+    let again = Save { face: Some(face(Status::Completed)), ..save(&lease, Then::End) };
+    assert_eq!(store.save(&again).await.unwrap(), Saved::Fenced);
+    let row = store.task(&new.id).await.unwrap().unwrap();
+    assert_eq!(row.status, Status::Failed);
+    assert!(row.completed_at.is_some() && store.depth().await.unwrap().is_empty());
+}
+
+/// A handler is cancelled whenever its caller hangs up; a transaction that it owned would stay
+/// open in the pool. No caller owns one here.
+async fn a_cancelled_caller_leaves_nothing_open(rig: &Rig) {
+    let store = rig.open().await;
+    for at in 0..300 {
+        let new = task(at, None);
+        let cut = Duration::from_micros((at.unsigned_abs() % 40) * 50);
+        // Whether it was cut or not, the store must stay whole.
+        let _ = tokio::time::timeout(cut, store.create(&new)).await;
+        let _ = tokio::time::timeout(cut, store.task(&new.id)).await;
+    }
+    let last = task(1000, None);
+    store.create(&last).await.unwrap();
+    assert!(store.task(&last.id).await.unwrap().is_some());
+    if let (Some(cluster), Some(url)) = (&rig._cluster, &rig.options.database_url) {
+        let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+        assert_eq!(cluster.query(url, open).trim(), "0");
+    }
+}
+
+async fn a_newer_schema_is_refused(rig: &Rig) {
+    let store = rig.open().await;
+    store.close().await;
+    drop(store);
+    let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+               VALUES (9999, 'from the future', true, '\\x00', 0)";
+    match (&rig._cluster, &rig.options.database_url) {
+        (Some(cluster), Some(url)) => drop(cluster.query(url, sql)),
+        _ => {
+            let address = format!("sqlite://{}", rig.options.data.join("pixel.db").display());
+            let pool = sqlx::SqlitePool::connect(&address).await.unwrap();
+            sqlx::query(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+    let refused = Store::open(&rig.options).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("newer version of Pixel"), "{refused}");
+}
+
+async fn creates_survive_a_reopen(rig: &Rig) {
+    let store = rig.open().await;
+    let tasks: Vec<_> = (0..200).map(|at| task(at, None)).collect();
+    let written = futures_util::future::join_all(tasks.iter().map(|one| store.create(one))).await;
+    assert!(written.iter().all(Result::is_ok));
+    store.close().await;
+    drop(store);
+    let store = rig.open().await;
+    for one in &tasks {
+        assert!(store.task(&one.id).await.unwrap().is_some());
+    }
+    assert_eq!(store.claim_queued("acme", 256).await.unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn one_process_holds_a_data_folder() {
+    let rig = Rig::new(false);
+    let store = rig.open().await;
+    let second = Store::open(&rig.options).await.map(drop).unwrap_err();
+    assert!(second.to_string().contains("in use by another Pixel"), "{second}");
+    store.close().await;
+}
+
+#[test]
+fn a_slot_knows_what_is_in_flight() {
+    let mut work = Work { slots: vec![Slot::new(0, 1), Slot::new(1, 1)], ..Work::default() };
+    assert_eq!(work.in_flight(), 0);
+    work.slots[0].state = SlotState::Accepted { mark: serde_json::Value::Null };
+    assert_eq!(work.in_flight(), 1);
+}
