@@ -2,7 +2,7 @@
 
 use pixel_core::vendor::{Credential, Vendor};
 use pixel_store::Budget;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -18,6 +18,8 @@ pub struct EngineOptions {
     /// How long a task may wait for a vendor that cannot take it.
     pub patience: Duration,
     pub media: crate::media::MediaLimits,
+    /// The program that makes posters of clips, where there is one.
+    pub ffmpeg: Option<PathBuf>,
 }
 
 /// What becomes of a submission whose outcome is unknown.

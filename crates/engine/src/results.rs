@@ -187,7 +187,7 @@ impl Engine {
         }
         let path = self.0.blobs.path(&facts.sha256);
         let bytes = if facts.content_type.starts_with("video/") {
-            media::poster(&path, facts).await?
+            media::poster(self.0.options.ffmpeg.as_deref()?, &path, facts).await?
         } else if facts.content_type.starts_with("image/") {
             let permit = self.0.decodes.clone().acquire_owned().await.ok()?;
             let (facts, limits) = (facts.clone(), self.0.options.media.clone());

@@ -238,7 +238,7 @@ impl Run {
             lane.pause(due.since(now()));
             lane.pending.store(true, std::sync::atomic::Ordering::Release);
         }
-        Then::Go { stage, due, work: work.clone() }
+        Then::Go { stage, due, work: Box::new(work.clone()) }
     }
 
     /// The public row, when it has to change.

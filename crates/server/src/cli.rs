@@ -105,7 +105,7 @@ fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.workers).enable_all().build()?;
-    let result = runtime.block_on(run::serve(settings));
+    let result = runtime.block_on(run::serve(settings, environment.find_program("ffmpeg")));
     // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result.map(|()| ExitCode::SUCCESS)

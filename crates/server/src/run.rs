@@ -3,6 +3,7 @@
 use crate::{
     api::{self, App},
     config::{HoldPolicy, Settings},
+    filesystem,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
@@ -17,7 +18,9 @@ use pixel_engine::{
     media::MediaLimits,
 };
 use pixel_store::{Budget, Options, Store, blobs::Blobs};
-use std::{collections::HashSet, error::Error, future::IntoFuture, io::Write, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, error::Error, future::IntoFuture, io::Write, path::PathBuf, sync::Arc, time::Duration,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -32,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
 const DECODES: usize = 4;
 
-pub async fn serve(settings: Settings) -> Result<(), Failure> {
+/// `ffmpeg` makes posters of clips that their vendors send without one.
+pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
@@ -40,7 +44,7 @@ pub async fn serve(settings: Settings) -> Result<(), Failure> {
     })?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = settings.shutdown;
-    let app = Arc::new(open(settings, address.clone()).await?);
+    let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
     app.engine.start();
     let sweeper = tokio::spawn(sweep(app.engine.blobs().clone()));
     announce(&app, &address)?;
@@ -71,7 +75,8 @@ pub async fn serve(settings: Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(settings: Settings, address: String) -> Result<App, Failure> {
+async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
+    refuse_network_disk(&settings)?;
     let catalog = Arc::new(Catalog::parse(pixel_vendors::CATALOG)?);
     let store = Store::open(&Options {
         data: settings.data.clone(),
@@ -92,9 +97,23 @@ async fn open(settings: Settings, address: String) -> Result<App, Failure> {
         let card = catalog.vendor(adapter.id())?;
         lane(adapter, card, &settings)
     });
-    let (lanes, options) = (lanes.collect(), engine_options(&settings));
+    let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
     Ok(App { engine, catalog, guard, writer: pixel_vendors::writer(), spoken, metrics: recorder()?, address, settings })
+}
+
+/// SQLite's locks and flushes do not hold on a network file system.
+fn refuse_network_disk(settings: &Settings) -> Result<(), Failure> {
+    let kind = filesystem::kind_of(filesystem::existing(&settings.data)).filter(|kind| filesystem::is_network(kind));
+    match kind {
+        Some(kind) if settings.database.url.is_none() => Err(format!(
+            "the data folder {} lies on a network file system ({kind}), where SQLite can lose what it has promised. \
+             Choose a local folder with --data, or set DATABASE_URL to a PostgreSQL.",
+            settings.data.display()
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
@@ -108,7 +127,7 @@ fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings
     Some(LaneOptions { vendor, credential, base_url: own.base_url.clone(), budget, runs_max })
 }
 
-fn engine_options(settings: &Settings) -> EngineOptions {
+fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {
     let policy = |policy: &HoldPolicy| match policy {
         HoldPolicy::Hold => pixel_engine::HoldPolicy::Hold,
         HoldPolicy::Lost => pixel_engine::HoldPolicy::Lost,
@@ -132,6 +151,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
             audio_bytes: settings.limits.audio_bytes,
             ..MediaLimits::default()
         },
+        ffmpeg,
     }
 }
 

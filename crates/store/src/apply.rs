@@ -117,7 +117,7 @@ async fn insert_media(conn: &mut Conn, rows: Vec<Values>) -> DbResult<()> {
 }
 
 /// Splits saves so that no task stands twice in one round: their order must hold.
-fn rounds<'a>(saves: Vec<(usize, &'a SaveRow)>) -> Vec<Vec<(usize, &'a SaveRow)>> {
+fn rounds(saves: Vec<(usize, &SaveRow)>) -> Vec<Vec<(usize, &SaveRow)>> {
     let mut out: Vec<Vec<(usize, &SaveRow)>> = Vec::new();
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for (at, row) in saves {

@@ -94,7 +94,7 @@ pub struct Save {
 #[derive(Clone, Debug)]
 pub enum Then {
     /// The task goes on; `due` is when, for [`Stage::Waiting`]. A leased one keeps its lease.
-    Go { stage: Stage, due: Stamp, work: Work },
+    Go { stage: Stage, due: Stamp, work: Box<Work> },
     /// The task has ended.
     End,
 }

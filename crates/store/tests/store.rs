@@ -113,7 +113,7 @@ fn save(lease: &Lease, then: Then) -> Save {
 }
 
 fn wait_until(due: Stamp) -> Then {
-    Then::Go { stage: Stage::Waiting, due, work: Work::planned(&[1]) }
+    Then::Go { stage: Stage::Waiting, due, work: Box::new(Work::planned(&[1])) }
 }
 
 /// The first claim of due work that brings something, within the limit.
@@ -229,7 +229,7 @@ async fn budgets_are_never_exceeded(rig: &Rig) {
             sent_at: now(),
             budget,
         };
-        let then = Then::Go { stage: Stage::Leased, due: Stamp::default(), work };
+        let then = Then::Go { stage: Stage::Leased, due: Stamp::default(), work: Box::new(work) };
         Save { attempt: Some(attempt), ..save(&one.lease, then) }
     };
     let places = Budget { concurrency: 5, rate_per_min: 0 };

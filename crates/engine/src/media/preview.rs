@@ -79,11 +79,12 @@ fn encode(small: &DynamicImage) -> Option<Vec<u8>> {
     encoded.ok().map(|()| bytes)
 }
 
-/// The first picture of a clip as JPEG, where the program `ffmpeg` is installed.
+/// The first picture of a clip as JPEG, made by `program`, an `ffmpeg`.
 ///
 /// The clip is hostile input: the program may open no network and no list of other files, is told
-/// the format that we found, and has limits of memory, output and time.
-pub async fn poster(path: &Path, facts: &Facts) -> Option<Vec<u8>> {
+/// the format that we found, inherits no variable (keys are among ours), and has limits of memory,
+/// output and time.
+pub async fn poster(program: &Path, path: &Path, facts: &Facts) -> Option<Vec<u8>> {
     let demuxer = match facts.content_type.as_str() {
         "video/mp4" | "video/quicktime" => "mov",
         "video/webm" | "video/x-matroska" => "matroska",
@@ -91,8 +92,9 @@ pub async fn poster(path: &Path, facts: &Facts) -> Option<Vec<u8>> {
     };
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
-    let mut command = Command::new("ffmpeg");
+    let mut command = Command::new(program);
     command
+        .env_clear()
         .args([
             "-v",
             "error",

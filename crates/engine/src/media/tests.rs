@@ -347,13 +347,14 @@ async fn a_poster_is_one_picture_of_the_clip() {
         let source = "-f lavfi -i testsrc=size=1600x900:rate=5:duration=1 -pix_fmt yuv420p";
         let clip = folder.ffmpeg(name, &format!("{source} {options}"));
         let facts = folder.examine(&clip).unwrap();
-        let picture = poster(&folder.0.path().join("examined"), &facts).await.expect("a poster");
+        let picture =
+            poster(Path::new("/usr/bin/ffmpeg"), &folder.0.path().join("examined"), &facts).await.expect("a poster");
         let picture = image::load_from_memory_with_format(&picture, ImageFormat::Jpeg).unwrap();
         assert_eq!((picture.width(), picture.height()), (1280, 720), "{name}");
         // A file that is no clip after all gives none, and no error.
         let noise = folder.write("noise", &[7; 9000]);
-        assert_eq!(poster(&noise, &facts).await, None);
+        assert_eq!(poster(Path::new("/usr/bin/ffmpeg"), &noise, &facts).await, None);
     }
     let facts = folder.examine(&opaque(8, 8, ImageFormat::Png)).unwrap();
-    assert_eq!(poster(&folder.0.path().join("examined"), &facts).await, None);
+    assert_eq!(poster(Path::new("/usr/bin/ffmpeg"), &folder.0.path().join("examined"), &facts).await, None);
 }

@@ -9,12 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use pixel_core::{
-    Error, ErrorKind,
-    catalog::Model,
-    request::Checked,
-    vendor::*,
-};
+use pixel_core::{Error, ErrorKind, catalog::Model, request::Checked, vendor::*};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -120,7 +115,8 @@ impl Vendor for Lab {
         if job.card.form != "searchable" {
             return None;
         }
-        match http(Method::Get, format!("{}/find?reference={}", job.base_url, job.reference), Body::Empty, Repeat::Safe) {
+        match http(Method::Get, format!("{}/find?reference={}", job.base_url, job.reference), Body::Empty, Repeat::Safe)
+        {
             Call::Http(call) => Some(*call),
             Call::Local(_) => None,
         }

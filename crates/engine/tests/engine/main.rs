@@ -114,8 +114,7 @@ impl Rig {
 }
 
 async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, set: Set) -> Engine {
-    let options =
-        Options { data: data.to_owned(), database_url: None, pool_size: 4, lease: Duration::from_secs(10) };
+    let options = Options { data: data.to_owned(), database_url: None, pool_size: 4, lease: Duration::from_secs(10) };
     let store = Store::open(&options).await.unwrap();
     let blobs = Blobs::open(data).unwrap();
     let fetcher = Fetcher::new(Guard::new(&["127.0.0.1".to_owned()]).unwrap(), blobs.clone()).unwrap();
@@ -135,6 +134,7 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
         hold: HoldRules { length: set.hold, policy: set.policy, projects: Default::default() },
         patience: Duration::from_secs(600),
         media: media::MediaLimits::default(),
+        ffmpeg: None,
     };
     Engine::new(store, blobs, Arc::clone(catalog), door, fetcher, vec![lane], options).await.unwrap()
 }

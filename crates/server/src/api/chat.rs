@@ -43,8 +43,8 @@ pub struct ChatBody {
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "chat", request_body = ChatBody, responses(
     (status = 200, description = "A `chat.completion`, or with `stream` server-sent `chat.completion.chunk` events and `[DONE]`",
         body = serde_json::Value),
-    (status = 400, body = super::envelope::ErrorBody), (status = 404, body = super::envelope::ErrorBody),
-    (status = 503, body = super::envelope::ErrorBody)
+    (status = 400, description = "A parameter is wrong; the message names it", body = super::envelope::ErrorBody), (status = 404, description = "No such resource", body = super::envelope::ErrorBody),
+    (status = 503, description = "Not available now", body = super::envelope::ErrorBody)
 ))]
 pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
     let raw = body::object(body, app.settings.limits.body_bytes).await?;

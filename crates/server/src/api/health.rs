@@ -21,14 +21,14 @@ fn health(app: &App) -> Json<Health> {
 }
 
 /// Whether the process lives.
-#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "The answer", body = Health)))]
 pub async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
     health(&app)
 }
 
 /// Whether the server can take tasks.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
-    (status = 200, body = Health), (status = 503, body = super::envelope::ErrorBody)
+    (status = 200, description = "The answer", body = Health), (status = 503, description = "Not available now", body = super::envelope::ErrorBody)
 ))]
 pub async fn get_ready(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
     app.engine.store().list(&Filter::default(), 1).await?;

@@ -41,7 +41,7 @@ const CHUNK: usize = 64 << 10;
     responses(
         (status = 200, description = "The file; `Range` and `If-None-Match` are honoured", content_type = "application/octet-stream"),
         (status = 206, description = "A part of it"), (status = 304, description = "Unchanged"),
-        (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)
+        (status = 404, description = "No such resource", body = ErrorBody), (status = 416, description = "The range lies beyond the file", body = ErrorBody)
     )
 )]
 pub async fn get_media(

@@ -60,12 +60,6 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::get_metrics))
 }
 
-/// The OpenAPI 3.1 document, made from the handlers' own types.
-pub fn document() -> String {
-    // A document made of our own types always serialises.
-    described().into_openapi().to_pretty_json().unwrap_or_default() + "\n"
-}
-
 /// The whole server: the API, its reading pages, and the layers around every request.
 pub fn router(app: Arc<App>) -> Router {
     let (routes, document) = described().split_for_parts();

@@ -111,7 +111,7 @@ pub async fn list_models(State(app): State<Arc<App>>) -> Json<Envelope<ModelGrou
 /// Get one model.
 #[utoipa::path(get, path = "/api/v1/models/{provider}/{model_key}", tag = "models",
     params(("provider" = String, Path), ("model_key" = String, Path)),
-    responses((status = 200, body = Envelope<ModelEntry>), (status = 404, body = ErrorBody))
+    responses((status = 200, description = "The answer", body = Envelope<ModelEntry>), (status = 404, description = "No such resource", body = ErrorBody))
 )]
 pub async fn get_model(
     State(app): State<Arc<App>>,

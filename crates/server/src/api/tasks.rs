@@ -67,7 +67,7 @@ fn number(asked: &Asked, name: &str, usual: u32, range: std::ops::RangeInclusive
 /// Get one task; with `wait` the answer comes when it has ended, or after so many seconds.
 #[utoipa::path(get, path = "/api/v1/tasks/{task_id}", tag = "tasks",
     params(("task_id" = String, Path), ("wait" = Option<u32>, Query, description = "Seconds, at most 60")),
-    responses((status = 200, body = Envelope<TaskView>), (status = 404, body = ErrorBody))
+    responses((status = 200, description = "The answer", body = Envelope<TaskView>), (status = 404, description = "No such resource", body = ErrorBody))
 )]
 pub async fn get_task(
     State(app): State<Arc<App>>,
@@ -95,7 +95,7 @@ pub async fn get_task(
         ("limit" = Option<u32>, Query, description = "1 to 100, usually 20"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")
     ),
-    responses((status = 200, body = Envelope<TaskPage>), (status = 400, body = ErrorBody))
+    responses((status = 200, description = "The answer", body = Envelope<TaskPage>), (status = 400, description = "A parameter is wrong; the message names it", body = ErrorBody))
 )]
 pub async fn list_tasks(
     State(app): State<Arc<App>>,
@@ -141,7 +141,7 @@ fn read_filter(asked: &Asked) -> Result<Filter, ApiError> {
 #[utoipa::path(post, path = "/api/v1/tasks/{task_id}/resolve", tag = "tasks",
     params(("task_id" = String, Path)), request_body = Decision,
     responses(
-        (status = 200, body = Envelope<TaskView>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 200, description = "The answer", body = Envelope<TaskView>), (status = 400, description = "A parameter is wrong; the message names it", body = ErrorBody), (status = 404, description = "No such resource", body = ErrorBody),
         (status = 409, description = "The task awaits no decision, or its vendor cannot be searched", body = ErrorBody)
     )
 )]

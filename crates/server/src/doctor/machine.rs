@@ -96,8 +96,8 @@ pub fn programs(environment: &Environment) -> Vec<Check> {
         ),
         look(
             "ffmpeg",
-            "nothing in this version needs it",
-            "To examine clips and sounds by hand (with ffprobe): apt-get install ffmpeg",
+            "clips that come without a poster have none",
+            "For posters of every clip: apt-get install ffmpeg",
         ),
     ]
 }

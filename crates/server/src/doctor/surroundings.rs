@@ -6,15 +6,9 @@ use pixel_core::{
     catalog::{Catalog, VendorCard},
     vendor::Secret,
 };
-use std::{
-    io,
-    net::{TcpListener, TcpStream, ToSocketAddrs},
-    time::Duration,
-};
-use url::Url;
+use std::{io, net::TcpListener, time::Duration};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const POSTGRES_PORT: u16 = 5432;
 
 pub fn database(settings: &Settings) -> Check {
     let subject = "database";
@@ -23,29 +17,24 @@ pub fn database(settings: &Settings) -> Check {
         return Check::fine(subject, format!("SQLite in {path} (one server; several need PostgreSQL)"));
     };
     let shown = show::database_url(url);
-    match connect(url) {
-        Ok(true) => Check::fine(subject, format!("something listens at {shown}")),
-        Ok(false) => Check::new(Status::Note, subject, format!("{shown} is not a network address; not tried")),
-        Err(e) => Check::new(Status::Failure, subject, format!("{shown} cannot be reached: {e}"))
+    match connect(settings, url) {
+        Ok(()) => Check::fine(subject, format!("{shown} lets us in")),
+        Err(e) => Check::new(Status::Failure, subject, format!("{shown} cannot be used: {e}"))
             .with_remedy("Start PostgreSQL, or correct DATABASE_URL; without it, Pixel uses SQLite"),
     }
 }
 
-/// Whether the host takes connections; false when the address names a socket file.
-fn connect(secret: &Secret) -> io::Result<bool> {
-    let url = Url::parse(secret.reveal()).map_err(io::Error::other)?;
-    let Some(host) = url.host_str().filter(|host| !host.is_empty() && !host.starts_with("%2F")) else {
-        return Ok(false);
+/// Signs in, and changes nothing.
+fn connect(settings: &Settings, url: &Secret) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let options = pixel_store::Options {
+        data: settings.data.clone(),
+        database_url: Some(url.reveal().to_owned()),
+        pool_size: 1,
+        lease: settings.engine.lease,
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, url.port().unwrap_or(POSTGRES_PORT)).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(_) => return Ok(true),
-            Err(e) => last = e,
-        }
-    }
-    Err(last)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, pixel_store::check(&options)).await })??;
+    Ok(())
 }
 
 pub fn address(settings: &Settings) -> Check {
