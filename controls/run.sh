@@ -1,10 +1,10 @@
 #!/bin/sh
 # Breaks one rule at a time and passes only if the test named beside it turns red.
 #
-# list.txt holds a line per control: the name of a patch in this folder without its ending, a tab,
-# and arguments for `cargo nextest run` that choose the test. The tree, uncommitted changes and
-# all, is copied below the target folder, so that nothing here touches the tree itself and a second
-# run builds little. Usage: controls/run.sh [name of a control]...
+# Each patch in this folder is a control. Its head says what it breaks, and in a line `Test: …`
+# which arguments of `cargo nextest run` choose the test. The tree, uncommitted changes and all, is
+# copied below the target folder, so that nothing here touches the tree itself and a second run
+# builds little. Usage: controls/run.sh [name of a control]...
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -67,12 +67,14 @@ judge() {
     esac
 }
 
+[ $# -gt 0 ] || set -- $(cd "$here" && ls ./*.patch | sed 's|^\./||; s|\.patch$||')
 say control verdict reason
-while IFS="$(printf '\t')" read -r name arguments; do
-    case $name in '' | '#'*) continue ;; esac
-    if [ $# -gt 0 ]; then
-        case " $* " in *" $name "*) ;; *) continue ;; esac
+for name in "$@"; do
+    arguments=$(sed -n 's/^Test: //p' "$here/$name.patch")
+    if [ -n "$arguments" ]; then
+        judge "$name" "$arguments"
+    else
+        verdict "$name" BAD "its head names no test (a line 'Test: …')"
     fi
-    judge "$name" "$arguments"
-done <"$here/list.txt"
+done
 [ "$failed" -eq 0 ] || { echo "$failed controls are not good"; exit 1; }

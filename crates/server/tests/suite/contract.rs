@@ -109,14 +109,14 @@ async fn wrong_values_name_their_field(rig: Rig) {
         { "resolution": "huge" }, { "aspectRatio": "wide" }, { "aspectRatio": 1.5 }, { "n": "2" }, { "n": 0 }, { "n": 11 },
         { "n": -1 }, { "n": 1.5 }, { "n": 1e30 }, { "imageInputs": "https://example.com/a.png" }, { "imageInputs": [5] },
         { "imageInputs": {} }, { "extraParams": [] }, { "extraParams": "x" }, { "projectId": 7 }, { "source": {} },
-        { "sourceId": 7 }, { "seed": "x" }, { "seed": -1 },
+        { "sourceId": 7 }, { "seed": "x" }, { "seed": 1.5 },
     ]);
     check_wrong(&client, IMAGE, "sandbox/painter", &wrong).await;
     check_wrong(
         &client,
         VIDEO,
         "sandbox/animator",
-        &json!([{ "duration": 5 }, { "duration": "long" }, { "resolution": "4p0" }]),
+        &json!([{ "duration": true }, { "duration": "long" }, { "resolution": "4p0" }]),
     )
     .await;
     check_wrong(

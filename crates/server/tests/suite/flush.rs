@@ -121,7 +121,7 @@ async fn every_submission_was_flushed_first(rig: Rig) {
     let Traced { calls, tasks } = trace(&rig).await;
     for (mark, id) in &tasks {
         let is_submission =
-            |call: &&Call| call.is_send() && call.text.contains(mark) && !call.text.contains("HTTP/1.1");
+            |call: &&Call| call.is_send() && call.text.contains(mark) && !call.text.contains("\"HTTP/1.1 ");
         let sent = calls
             .iter()
             .find(is_submission)

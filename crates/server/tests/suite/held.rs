@@ -188,7 +188,11 @@ async fn policies_decide_in_advance(rig: Rig) {
     let mark = stub::marker();
     stub.script(&mark, Script::submits(vec![Submit::ErrorAfterAccept; 9]));
     let id = client.create("image", &with(picture(DASHSCOPE, &mark), &json!({ "projectId": "rich" }))).await;
-    client.attention_of(&id, SOON).await;
+    wait::until("hold after the second submission", SOON, || async {
+        assert!(stub.received(&mark) <= 2, "the policy paid {} times", stub.received(&mark));
+        client.task(&id).await["attention"].is_object().then_some(())
+    })
+    .await;
     assert_eq!(stub.received(&mark), 2);
 }
 

@@ -21,12 +21,10 @@ async fn a_task_tells_everything_about_itself(rig: Rig) {
     let more =
         json!({ "projectId": "p1", "source": "canvas", "sourceId": "c1", "aspectRatio": "1:1", "resolution": "1K" });
     let task = client.make("image", &with(picture("dashscope/qwen-image", &mark), &more), SOON).await;
-    let first: Vec<&str> = task.as_object().expect("an object").keys().map(String::as_str).take(8).collect();
-    assert_eq!(
-        first,
-        ["id", "type", "status", "model", "params", "result", "created_at", "updated_at"],
-        "the original's order"
-    );
+    let original = ["id", "type", "status", "model", "params", "result", "created_at", "updated_at"];
+    let keys = task.as_object().expect("an object").keys().map(String::as_str);
+    let shared: Vec<&str> = keys.filter(|key| original.contains(key)).collect();
+    assert_eq!(shared, original, "the original's fields in the original's order");
     assert_eq!(
         (&task["type"], &task["model"], &task["project_id"]),
         (&json!("image"), &json!("dashscope/qwen-image"), &json!("p1"))

@@ -41,7 +41,7 @@ pub(super) async fn submit(asked: &Asked, shared: &Shared) -> Answer {
     let order = shared.state().submit("dashscope", &prompt, &body);
     // The job exists from here on; the client may be gone before it hears so.
     let id = order.submit.is_accepted().then(|| open_job(&mut shared.state(), &order, &body, prompt));
-    tokio::time::sleep(order.script.latency).await;
+    order.script.delay().await;
     match order.submit {
         Submit::Accept => Answer::json(
             200,
@@ -158,7 +158,7 @@ pub(super) async fn generate(asked: &Asked, shared: &Shared) -> Answer {
     let text = content.iter().find_map(|item| item["text"].as_str()).or_else(|| body["input"]["text"].as_str());
     let Some(text) = text else { return error(400, "InvalidParameter", "Field required: input.text") };
     let order = shared.state().submit("dashscope", text, &body);
-    tokio::time::sleep(order.script.latency).await;
+    order.script.delay().await;
     if order.submit != Submit::Accept {
         return refused(&order.submit);
     }

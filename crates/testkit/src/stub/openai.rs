@@ -23,7 +23,7 @@ pub(super) async fn images(asked: &Asked, shared: &Shared) -> Answer {
     let prompt = body["prompt"].as_str().unwrap_or_default();
     let order = shared.state().submit("openai", prompt, &body);
     let _running = Running::begin(shared);
-    tokio::time::sleep(order.script.latency).await;
+    order.script.delay().await;
     answer(&order, &body, shared)
 }
 

@@ -45,6 +45,14 @@ impl Script {
         self
     }
 
+    /// Passes the latency. Without one it takes no time at all: even an empty sleep lasts until the
+    /// timer's next millisecond.
+    pub(super) async fn delay(&self) {
+        if !self.latency.is_zero() {
+            tokio::time::sleep(self.latency).await;
+        }
+    }
+
     pub(super) fn submit(&self, at: usize) -> Submit {
         self.submits.get(at).cloned().unwrap_or_default()
     }
