@@ -27,9 +27,9 @@ assets: ## Fetch the third-party scripts of the API pages
 openapi: assets ## Accept the API document as it is served now
 	@bash scripts/openapi.sh accept
 
-bench: assets ## Measure, on both databases
+bench: assets ## Measure, on both databases (ARGS="--quick" proves that it works)
 	cargo build --release --locked -p pixel-server
-	cargo run --release --locked -p pixel-bench
+	cargo run --release --locked -p pixel-bench -- $(ARGS)
 
 controls: assets ## Break rules on purpose; the tests must notice
 	@bash scripts/controls.sh

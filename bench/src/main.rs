@@ -26,6 +26,7 @@ use machine::Cores;
 use pixel_testkit::rig::Rows;
 use std::{error::Error, fs, process::ExitCode};
 use table::Board;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The allocator of the server under test, so that probes and Pixel have the same.
 #[global_allocator]
@@ -53,17 +54,22 @@ fn bench(args: &Args) -> Result<()> {
     let pixel = args.pixel()?;
     let out = args.out()?;
     let cores = Cores::find()?;
-    let mut board = Board::new(machine::facts(args, &pixel, &cores)?);
+    let mut facts = machine::facts(args, &pixel, &cores)?;
+    facts.push(machine::flushes(&args.folder, args.length())?);
+    let mut board = Board::new(facts);
     // Whatever is started from here on inherits this.
     cores.take_load()?;
     // One thread: the load must stay lighter than what it measures, and every child process ends
     // with the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
         // Dropping the measurement ends its servers and removes their folders.
         tokio::select! {
             done = measure(args, &cores, &mut board) => done,
-            _ = tokio::signal::ctrl_c() => Err("stopped; nothing was written".into()),
+            _ = terminate.recv() => Err("stopped; nothing was written".into()),
+            _ = interrupt.recv() => Err("stopped; nothing was written".into()),
         }
     })?;
     board.binary(fs::metadata(&pixel)?.len());

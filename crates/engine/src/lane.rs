@@ -2,7 +2,7 @@
 //! credential. In memory: after a restart each is found out anew.
 
 use crate::LaneOptions;
-use pixel_core::{Error, ErrorKind, catalog::Model, request::Checked, vendor::Plan};
+use pixel_core::{Error, ErrorKind, catalog::Model, error::Advice, request::Checked, vendor::Plan};
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -69,13 +69,13 @@ impl Lane {
 
     /// How many more runs may start now.
     pub(crate) fn capacity(&self) -> usize {
-        match self.state() {
-            LaneState::Paused(_) => 0,
-            // A parked lane still takes what was accepted before: each task is told why it failed.
-            LaneState::Open | LaneState::Parked(_) => {
-                self.options.runs_max.saturating_sub(self.running.load(Ordering::Relaxed))
-            }
-        }
+        let most = match self.state() {
+            LaneState::Paused(_) | LaneState::Parked(_) => 0,
+            // After a parking one task finds out whether the credential works again.
+            LaneState::Open if self.health().parked.is_some() => 1,
+            LaneState::Open => self.options.runs_max,
+        };
+        most.saturating_sub(self.running.load(Ordering::Relaxed))
     }
 
     pub(crate) fn pause(&self, wait: Duration) {
@@ -88,9 +88,12 @@ impl Lane {
 
     /// The vendor answered, whatever it said.
     pub(crate) fn answered(&self) {
-        let mut health = self.health();
-        health.failures = 0;
-        health.parked = None;
+        self.health().failures = 0;
+    }
+
+    /// The vendor knew our credential.
+    pub(crate) fn admitted(&self) {
+        self.health().parked = None;
     }
 
     /// The vendor could not be reached.
@@ -106,7 +109,7 @@ impl Lane {
         }
     }
 
-    /// Takes note of an error that says something about the credential.
+    /// Takes note of an answer that is an error: it may say something about the credential.
     pub(crate) fn note(&self, error: &Error) {
         let mut health = self.health();
         health.last_error = Some(error.message.clone());
@@ -117,6 +120,8 @@ impl Lane {
                 "the credential is parked for 5 min"
             );
             health.parked = Some((Instant::now() + PARK, error.message.clone()));
+        } else if error.kind.advice() != Advice::Unclear {
+            health.parked = None;
         }
     }
 

@@ -33,7 +33,10 @@ use door::Door;
 use fetch::Fetcher;
 use pixel_core::{Error, ErrorKind, catalog::Catalog};
 use pixel_store::{Store, blobs::Blobs};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicI64},
+};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -53,6 +56,8 @@ pub(crate) struct Inner {
     watch: watch::Watch,
     /// Raised when there may be something to claim.
     wake: Notify,
+    /// When the next waiting task is due, as far as this process knows; microseconds since 1970.
+    next_due: AtomicI64,
     /// Runs at the same time; each holds at most one vendor call per slot.
     runs: Arc<Semaphore>,
     /// Local work at the same time: it fills a core each.
@@ -89,6 +94,7 @@ impl Engine {
             ranks,
             watch: watch::Watch::default(),
             wake: Notify::new(),
+            next_due: AtomicI64::new(0),
             stopping: CancellationToken::new(),
             tracker: TaskTracker::new(),
         })))

@@ -44,7 +44,10 @@ impl Engine {
                 return Err(ResolveError::NotHeld);
             }
             if let Some(claimed) = self.0.store.claim_one(id).await? {
-                return self.apply(claimed, choice).await;
+                let lease = claimed.lease.clone();
+                let applied = self.apply(claimed, choice).await;
+                self.0.store.leases().forget(&lease);
+                return applied;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -201,7 +201,11 @@ impl Run {
         let face = self.face(live, &mut work, extras.attempt.is_some());
         let ended = work.is_over() && live.active == 0;
         let then = if ended { Then::End } else { self.then(live, &work) };
-        let waits = matches!(then, Then::Go { stage: Stage::Waiting | Stage::Queued, .. });
+        let (waits, queues) = match &then {
+            Then::Go { stage: Stage::Waiting, due, .. } => (Some(*due), false),
+            Then::Go { stage: Stage::Queued, .. } => (None, true),
+            _ => (None, false),
+        };
         let save = Save {
             lease: self.claimed.lease.clone(),
             then,
@@ -217,7 +221,9 @@ impl Run {
         }
         if ended {
             self.engine.0.watch.ended(&self.claimed.lease.task);
-        } else if waits {
+        } else if let Some(due) = waits {
+            self.engine.due_at(due);
+        } else if queues {
             self.engine.wake();
         }
         Ok(())

@@ -6,8 +6,12 @@ use crate::{
     lane::{Lane, LaneState},
     run::Run,
 };
-use pixel_store::{Claimed, StoreError};
-use std::{sync::atomic::Ordering, time::Duration};
+use pixel_core::Stamp;
+use pixel_store::{Claimed, Lease, StoreError, now};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 /// Rows leased by one claim, at most.
 const CLAIM_MAX: usize = 256;
@@ -16,36 +20,42 @@ const GRAIN: Duration = Duration::from_millis(5);
 /// How often the rows are looked at when other processes may change them.
 const SHARED_TICK: Duration = Duration::from_secs(1);
 const ALONE_TICK: Duration = Duration::from_secs(5);
+/// Before the next claim after one that failed.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Runs until the engine stops.
     pub(crate) async fn schedule(&self) {
+        let tick = if self.0.store.is_shared() { SHARED_TICK } else { ALONE_TICK };
+        let mut looked = Instant::now();
         while !self.0.stopping.is_cancelled() {
+            if looked.elapsed() >= tick {
+                self.suspect_news();
+                looked = Instant::now();
+            }
             let taken = match self.claim_all().await {
                 Ok(taken) => taken,
                 Err(error) => {
                     tracing::error!(%error, "tasks cannot be claimed");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    tokio::time::sleep(TROUBLE_PAUSE).await;
                     continue;
                 }
             };
             if taken > 0 {
                 continue;
             }
-            let wait = self.idle_wait().await;
             tokio::select! {
                 () = self.0.wake.notified() => {}
-                () = tokio::time::sleep(wait) => self.suspect_news(wait),
+                () = tokio::time::sleep(self.idle_wait(tick)) => {}
                 () = self.0.stopping.cancelled() => {}
             }
         }
     }
 
-    /// After a quiet tick, every queue may hold something that this process was not told of.
-    fn suspect_news(&self, waited: Duration) {
-        if waited >= SHARED_TICK {
-            self.0.lanes.values().for_each(|lane| lane.pending.store(true, Ordering::Release));
-        }
+    /// Now and then every row is looked at anew: leases run out, and other processes write too.
+    fn suspect_news(&self) {
+        self.0.lanes.values().for_each(|lane| lane.pending.store(true, Ordering::Release));
+        self.0.next_due.store(0, Ordering::Release);
     }
 
     async fn claim_all(&self) -> Result<usize, StoreError> {
@@ -54,12 +64,34 @@ impl Engine {
             taken += self.claim_lane(lane).await?;
         }
         let room = self.0.runs.available_permits().min(CLAIM_MAX);
-        if room > 0 {
-            let due = self.0.store.claim_due(u32::try_from(room).unwrap_or(u32::MAX)).await?;
-            taken += due.len();
-            due.into_iter().for_each(|task| self.begin(task));
+        if room > 0 && self.0.next_due.load(Ordering::Acquire) <= now().0 {
+            taken += self.claim_due(room).await?;
         }
         Ok(taken)
+    }
+
+    async fn claim_due(&self, room: usize) -> Result<usize, StoreError> {
+        // Reset before the claim: a due time that is written meanwhile lowers it again.
+        self.0.next_due.store(i64::MAX, Ordering::Release);
+        let claimed = self.0.store.claim_due(u32::try_from(room).unwrap_or(u32::MAX)).await;
+        if claimed.as_ref().map_or(true, |tasks| tasks.len() >= room) {
+            self.0.next_due.store(0, Ordering::Release);
+        } else {
+            let wait = self.0.store.next_due().await?;
+            let at = wait.map_or(i64::MAX, |wait| now().plus(wait.max(GRAIN)).0);
+            self.0.next_due.fetch_min(at, Ordering::AcqRel);
+        }
+        let claimed = claimed?;
+        let taken = claimed.len();
+        claimed.into_iter().for_each(|task| self.begin(task));
+        Ok(taken)
+    }
+
+    /// A task was written that is due then.
+    pub(crate) fn due_at(&self, due: Stamp) {
+        if self.0.next_due.fetch_min(due.0, Ordering::AcqRel) > due.0 {
+            self.wake();
+        }
     }
 
     async fn claim_lane(&self, lane: &Lane) -> Result<usize, StoreError> {
@@ -88,23 +120,15 @@ impl Engine {
             lane.running.fetch_add(1, Ordering::Relaxed);
         }
         self.0.tracker.spawn(async move {
-            let vendor = claimed.vendor.clone();
-            let _running = Running { engine: &engine, vendor: &vendor };
+            let _running = Running { engine: &engine, vendor: claimed.vendor.clone(), lease: claimed.lease.clone() };
             // The schedule leases no more than there are permits; a resolved task may wait here.
             let Ok(_permit) = engine.0.runs.clone().acquire_owned().await else { return };
             Run::go(engine.clone(), claimed).await;
         });
     }
 
-    async fn idle_wait(&self) -> Duration {
-        let tick = if self.0.store.is_shared() { SHARED_TICK } else { ALONE_TICK };
-        let due = match self.0.store.next_due().await {
-            Ok(due) => due.unwrap_or(tick),
-            Err(error) => {
-                tracing::error!(%error, "the next due time cannot be read");
-                SHARED_TICK
-            }
-        };
+    fn idle_wait(&self, tick: Duration) -> Duration {
+        let due = Stamp(self.0.next_due.load(Ordering::Acquire)).since(now());
         let pauses = self.0.lanes.values().filter_map(|lane| match lane.state() {
             LaneState::Paused(wait) if lane.pending.load(Ordering::Acquire) => Some(wait),
             _ => None,
@@ -113,15 +137,18 @@ impl Engine {
     }
 }
 
-/// Counts a run down when it ends, a panic included.
+/// Counts a run down when it ends, a panic included. A lease that was not given back is kept alive
+/// no longer, so that the task is taken up again when it runs out.
 struct Running<'a> {
     engine: &'a Engine,
-    vendor: &'a str,
+    vendor: String,
+    lease: Lease,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let Some(lane) = self.engine.0.lanes.get(self.vendor) else { return };
+        self.engine.0.store.leases().forget(&self.lease);
+        let Some(lane) = self.engine.0.lanes.get(&self.vendor) else { return };
         lane.running.fetch_sub(1, Ordering::Relaxed);
         if lane.pending.load(Ordering::Acquire) {
             self.engine.wake();

@@ -100,6 +100,7 @@ impl Cursor<'_> {
         let detail = describe(&answer);
         let error = match self.ask_next(&mark, &Reply::Answer(answer)) {
             Ok(next) => {
+                self.run.lane().iter().for_each(|lane| lane.admitted());
                 self.outcome(&sent, "accepted", None);
                 (self.slot.tries, self.slot.polls) = (0, 0);
                 self.slot.accepted_at = Some(now());

@@ -7,7 +7,7 @@ use crate::{
     rows::{Budget, Saved},
 };
 use pixel_core::Stamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// What can be asked of the writer.
 #[derive(Debug)]
@@ -208,16 +208,21 @@ struct Purse {
 
 /// Decides which attempts their vendors' budgets admit; the others get a moment to come back at.
 async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Stamp>> {
+    let limited = |row: &&SaveRow| row.budget.as_ref().is_some_and(|(_, budget)| *budget != Budget::default());
+    let vendors: BTreeSet<&str> = saves
+        .iter()
+        .map(|(_, row)| *row)
+        .filter(limited)
+        .filter_map(|row| Some(row.budget.as_ref()?.0.as_str()))
+        .collect();
+    // In the order of their names: replicas that lock them in different orders would block each other.
+    let mut purses: BTreeMap<&str, Purse> = BTreeMap::new();
+    for vendor in vendors {
+        purses.insert(vendor, open_purse(conn, vendor).await?);
+    }
     let mut later = HashMap::new();
-    let mut purses: HashMap<&str, Purse> = HashMap::new();
     for (at, row) in saves {
         let Some((vendor, budget)) = &row.budget else { continue };
-        if *budget == Budget::default() {
-            continue;
-        }
-        if !purses.contains_key(vendor.as_str()) {
-            purses.insert(vendor, open_purse(conn, vendor).await?);
-        }
         let Some(purse) = purses.get_mut(vendor.as_str()) else { continue };
         if let Err(until) = purse.spend(*budget) {
             later.insert(*at, Stamp(until));
@@ -281,8 +286,11 @@ async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Vec<RawClaim>>> {
         ),
         Op::Create(_) | Op::Media(_) | Op::Save(_) => return Ok(None),
     };
+    // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(
-        "UPDATE work SET stage = 2, fence = fence + 1, due_at = {{NOW}} + $1 WHERE task_id IN ({pick}) \
+        "WITH chosen AS MATERIALIZED ({pick}) \
+         UPDATE work SET stage = 2, fence = fence + 1, due_at = {{NOW}} + $1 \
+         WHERE task_id IN (SELECT task_id FROM chosen) \
          RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at"
     );
     values.insert(0, Val::from(lease_us));

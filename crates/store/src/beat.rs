@@ -2,12 +2,12 @@
 //! the loop, and with it the leases of work that is well.
 
 use crate::{
-    db::{Val, chunks, values_list},
+    db::{Conn, Val, chunks, values_list},
     open::Source,
     rows::Lease,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,7 +30,8 @@ impl Leases {
         self.held().insert(lease, until);
     }
 
-    pub(crate) fn drop_lease(&self, lease: &Lease) {
+    /// Keeps a lease alive no longer: its holder has given it back, or has gone.
+    pub fn forget(&self, lease: &Lease) {
         self.held().remove(lease);
     }
 
@@ -93,33 +94,47 @@ async fn run(source: Source, leases: Leases, lease: Duration, stop: Arc<AtomicBo
 }
 
 /// Renews every lease whose fence still holds; the others are lost from now on.
-async fn beat(conn: &mut crate::db::Conn, leases: &Leases, lease: Duration) -> Result<(), sqlx::Error> {
+async fn beat(conn: &mut Conn, leases: &Leases, lease: Duration) -> Result<(), sqlx::Error> {
     let all: Vec<Lease> = leases.held().keys().cloned().collect();
     let lease_us = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4);
     for chunk in chunks(all) {
         let begun = Instant::now();
-        let sql = format!(
-            "UPDATE work SET due_at = {{NOW}} + v.column3 FROM (VALUES {}) AS v \
-             WHERE work.task_id = v.column1 AND work.fence = v.column2 AND work.stage = 2 RETURNING work.task_id",
-            values_list(chunk.len(), 3)
-        );
-        let bind = |l: &Lease| [Val::from(l.task.as_str()), Val::from(l.fence), Val::from(lease_us)];
-        let rows = conn.rows(&sql, chunk.iter().flat_map(bind).collect()).await?;
-        let mut kept = std::collections::HashSet::new();
-        for row in &rows {
-            kept.insert(row.text(0)?);
-        }
-        let mut held = leases.held();
+        let renewed = renew(conn, &chunk, lease_us).await?;
+        let held = still_held(conn, &chunk).await?;
+        let mut map = leases.held();
         for one in chunk {
-            match kept.contains(one.task.as_str()) {
+            if renewed.contains(one.task.as_str()) {
                 // Only if it is still held here: a task that has just ended is not taken back.
-                true => held.entry(one).and_modify(|until| *until = begun + lease),
-                false => {
-                    held.remove(&one);
-                    continue;
-                }
-            };
+                map.entry(one).and_modify(|until| *until = begun + lease);
+            } else if !held.contains(one.task.as_str()) {
+                map.remove(&one);
+            }
         }
     }
     Ok(())
+}
+
+/// Never waits for a row that the writer has locked, so that the two cannot block each other; that
+/// row is renewed by the next beat.
+async fn renew(conn: &mut Conn, chunk: &[Lease], lease_us: i64) -> Result<HashSet<String>, sqlx::Error> {
+    let pairs = values_list(chunk.len(), 2);
+    let sql = format!(
+        "WITH chosen AS MATERIALIZED (\
+         SELECT task_id FROM work WHERE (task_id, fence) IN (VALUES {pairs}) AND stage = 2 {{SKIP}}) \
+         UPDATE work SET due_at = {{NOW}} + ${} WHERE task_id IN (SELECT task_id FROM chosen) RETURNING task_id",
+        chunk.len() * 2 + 1
+    );
+    let mut values = bind(chunk);
+    values.push(lease_us.into());
+    conn.rows(&sql, values).await?.iter().map(|row| row.text(0)).collect()
+}
+
+async fn still_held(conn: &mut Conn, chunk: &[Lease]) -> Result<HashSet<String>, sqlx::Error> {
+    let pairs = values_list(chunk.len(), 2);
+    let sql = format!("SELECT task_id FROM work WHERE (task_id, fence) IN (VALUES {pairs}) AND stage = 2");
+    conn.rows(&sql, bind(chunk)).await?.iter().map(|row| row.text(0)).collect()
+}
+
+fn bind(chunk: &[Lease]) -> Vec<Val> {
+    chunk.iter().flat_map(|lease| [Val::from(lease.task.as_str()), Val::from(lease.fence)]).collect()
 }

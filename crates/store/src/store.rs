@@ -140,7 +140,7 @@ impl Store {
         };
         let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
         if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
-            self.0.leases.drop_lease(&save.lease);
+            self.0.leases.forget(&save.lease);
         }
         Ok(saved)
     }

@@ -116,9 +116,13 @@ impl Client {
         self.task_that(id, "end of the task", limit, is_terminal).await
     }
 
-    /// Waits until a decision about the task is awaited.
+    /// Waits until a decision about the task is awaited; one that ended instead fails at once.
     pub async fn attention_of(&self, id: &str, limit: Duration) -> Value {
-        self.task_that(id, "hold of the task", limit, |task| task["attention"].is_object()).await
+        let held = |task: &Value| {
+            assert!(!is_terminal(task), "the task ended although nobody decided: {task:#}");
+            task["attention"].is_object()
+        };
+        self.task_that(id, "hold of the task", limit, held).await
     }
 
     async fn task_that(&self, id: &str, what: &str, limit: Duration, fits: impl Fn(&Value) -> bool) -> Value {
