@@ -141,6 +141,9 @@ pub struct Slot {
     /// Not before this moment.
     #[serde(default)]
     pub due: Stamp,
+    /// The first submission of this round whose outcome is unknown, while its key may absorb a repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Sent>,
     /// When the vendor accepted; the model's deadline counts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Stamp>,
@@ -158,6 +161,7 @@ impl Slot {
             polls: 0,
             copies: 0,
             due: Stamp::default(),
+            open: None,
             accepted_at: None,
             state: SlotState::Ready { mark: None },
         }

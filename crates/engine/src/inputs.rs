@@ -1,8 +1,9 @@
 //! Fetches and judges a task's inputs before its vendor hears of it.
 
 use crate::{
+    admit::{AdmitError, Keep},
     fetch::FetchError,
-    internal, media,
+    internal,
     run::{Run, Stop},
     waits,
 };
@@ -11,7 +12,7 @@ use pixel_core::{
     request::{Input, Origin, Role},
     task::{Failure, SlotState, StoredInput, Work},
 };
-use pixel_store::{blobs::StagedBlob, now};
+use pixel_store::now;
 
 /// Fetches of one task's inputs that may fail before the task does.
 const TRIES: u32 = 4;
@@ -19,6 +20,8 @@ const TRIES: u32 = 4;
 enum Trouble {
     /// The address may answer later.
     Again(String),
+    /// A disk or database of ours failed, which is no fault of the input.
+    Ours(String),
     Final(Error),
 }
 
@@ -26,7 +29,8 @@ impl Run {
     /// Makes every input ours. `false`: the task waits, or has failed, and has been written.
     pub(crate) async fn ready_inputs(&self) -> Result<bool, Stop> {
         let wanted = &self.claimed.request.inputs;
-        let list = match self.stored_inputs().await {
+        let stored = self.live().work.inputs.clone();
+        let list = match stored {
             Some(list) => list,
             None if wanted.is_empty() => Vec::new(),
             None => match self.fetch_inputs(wanted).await {
@@ -54,7 +58,7 @@ impl Run {
         let inner = &self.engine.0;
         let facts = match &input.origin {
             Origin::Media(id) => {
-                let row = inner.store.media(id).await.map_err(|e| Trouble::Final(internal(e)))?;
+                let row = inner.store.media(id).await.map_err(|error| Trouble::Ours(error.to_string()))?;
                 row.ok_or_else(|| Trouble::Final(gone(input)))?.facts
             }
             Origin::Url(url) => {
@@ -65,8 +69,11 @@ impl Run {
                     Role::Reference | Role::FirstFrame | Role::LastFrame => limits.image_bytes,
                 };
                 let staged = inner.fetcher.fetch(url, cap).await.map_err(|error| trouble(input, error))?;
-                self.engine.admit(staged).await.map_err(|error| {
-                    Trouble::Final(Error::new(ErrorKind::InputRefused, format!("'{}' {}", input.field, error.reason)))
+                self.engine.admit(&staged, Keep::No).await.map_err(|error| match error {
+                    AdmitError::Unusable(why) => {
+                        Trouble::Final(Error::new(ErrorKind::InputRefused, format!("'{}' {}", input.field, why.reason)))
+                    }
+                    AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
                 })?
             }
         };
@@ -85,16 +92,11 @@ impl Run {
 
     async fn inputs_failed(&self, trouble: Trouble) -> Result<(), Stop> {
         let tries = self.claimed.work.input_tries + 1;
+        let too_late = now() > self.patience_ends();
         let error = match trouble {
-            Trouble::Again(why) if tries < TRIES => {
-                tracing::info!(why, tries, "an input cannot be fetched yet");
-                let due = now().plus(waits::retry(tries));
-                let later = |work: &mut Work| {
-                    work.input_tries = tries;
-                    work.slots.iter_mut().for_each(|slot| slot.due = due);
-                };
-                return self.write_work(later).await;
-            }
+            Trouble::Again(why) if tries < TRIES => return self.fetch_inputs_later(tries, &why).await,
+            Trouble::Ours(why) if !too_late => return self.fetch_inputs_later(tries, &why).await,
+            Trouble::Ours(why) => internal(why),
             Trouble::Again(why) => Error::new(ErrorKind::InputUnreachable, why),
             Trouble::Final(error) => error,
         };
@@ -103,6 +105,18 @@ impl Run {
             work.slots.iter_mut().for_each(|slot| slot.state = SlotState::Failed { failure: failure.clone() });
         };
         self.write_work(fail).await
+    }
+}
+
+impl Run {
+    async fn fetch_inputs_later(&self, tries: u32, why: &str) -> Result<(), Stop> {
+        tracing::info!(why, tries, "an input cannot be fetched yet");
+        let due = now().plus(waits::retry(tries));
+        let later = |work: &mut Work| {
+            work.input_tries = tries;
+            work.slots.iter_mut().for_each(|slot| slot.due = due);
+        };
+        self.write_work(later).await
     }
 }
 
@@ -124,29 +138,7 @@ fn trouble(input: &Input, error: FetchError) -> Trouble {
             let message = format!("'{field}' is not there: its server answered {status}.");
             Trouble::Final(Error::new(ErrorKind::InputUnreachable, message))
         }
-        FetchError::Store(error) => Trouble::Again(format!("'{field}' could not be stored: {error}")),
+        FetchError::Store(error) => Trouble::Ours(error.to_string()),
         FetchError::Unreachable(why) => Trouble::Again(format!("'{field}' could not be fetched: {why}")),
-    }
-}
-
-impl crate::Engine {
-    /// Examines a staged file by its bytes and publishes it; what is unusable is left to the sweep.
-    pub async fn admit(&self, staged: StagedBlob) -> Result<pixel_core::task::Facts, media::Unusable> {
-        let inner = &self.0;
-        let unusable = |why: String| media::Unusable { reason: why };
-        let permit = inner.decodes.clone().acquire_owned().await.map_err(|e| unusable(e.to_string()))?;
-        let (path, limits) = (inner.blobs.staged_path(&staged.handle), inner.options.media.clone());
-        let (sha256, bytes) = (staged.sha256.clone(), staged.bytes);
-        let examined = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            media::examine(&path, &sha256, bytes, &limits)
-        });
-        let facts = examined.await.map_err(|e| unusable(e.to_string()))??;
-        inner
-            .blobs
-            .publish(&staged.handle, &staged.sha256)
-            .await
-            .map_err(|e| unusable(format!("could not be stored: {e}")))?;
-        Ok(facts)
     }
 }

@@ -67,9 +67,14 @@ impl Lane {
         }
     }
 
+    pub(crate) fn has_credential(&self) -> bool {
+        self.options.credential.is_some()
+    }
+
     /// How many more runs may start now.
     pub(crate) fn capacity(&self) -> usize {
         let most = match self.state() {
+            _ if !self.has_credential() => 0,
             LaneState::Paused(_) | LaneState::Parked(_) => 0,
             // After a parking one task finds out whether the credential works again.
             LaneState::Open if self.health().parked.is_some() => 1,

@@ -2,9 +2,10 @@
 //!
 //! A task in flight is a row and a due time, not a future. [`schedule`] leases rows that are due
 //! and hands each to a [`run`], which steps its slots ([`step`]) until they have to wait, writes
-//! the row and lets go. A paid call goes out through [`submit`] alone: it is recorded first, and
+//! the row ([`writes`]) and lets go. A paid call goes out through [`submit`] alone: it is recorded first, and
 //! what is not certain afterwards falls under the money rule ([`unknown`]).
 
+mod admit;
 mod create;
 pub mod door;
 pub mod fetch;
@@ -24,7 +25,9 @@ mod submit;
 mod unknown;
 mod waits;
 mod watch;
+mod writes;
 
+pub use admit::{AdmitError, Keep};
 pub use lane::{Lane, LaneState};
 pub use options::{EngineOptions, HoldPolicy, HoldRules, LaneOptions};
 pub use resolve::ResolveError;

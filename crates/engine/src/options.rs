@@ -52,7 +52,8 @@ pub enum HoldPolicy {
 #[derive(Clone)]
 pub struct LaneOptions {
     pub vendor: Arc<dyn Vendor>,
-    pub credential: Credential,
+    /// Absent: nothing is sent that is not paid for already.
+    pub credential: Option<Credential>,
     pub base_url: String,
     pub budget: Budget,
     /// Runs of this vendor at the same time, in this process.

@@ -26,8 +26,12 @@ struct Queue {
 impl Ranks {
     pub(crate) async fn load(store: &Store) -> Result<Self, StoreError> {
         let ranks = Self::default();
-        for (vendor, project, rank) in store.ranks().await? {
-            ranks.queues().entry(vendor).or_default().last.insert(project, rank);
+        for span in store.ranks().await? {
+            let mut queues = ranks.queues();
+            let queue = queues.entry(span.vendor).or_insert_with(|| Queue { taken: i64::MAX, ..Queue::default() });
+            // What was taken before is not known; the oldest task that lives stands for it.
+            queue.taken = queue.taken.min(span.low - 1);
+            queue.last.insert(span.project_id, span.high);
         }
         Ok(ranks)
     }

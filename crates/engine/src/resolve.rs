@@ -8,6 +8,7 @@ use crate::{
 use pixel_core::{
     id::TaskId,
     task::{Choice, Failure, Slot, SlotState, Work},
+    vendor::Repeat,
 };
 use pixel_store::{Claimed, StoreError, now};
 use std::time::Duration;
@@ -19,6 +20,9 @@ pub enum ResolveError {
     /// The task awaits no decision (any more).
     #[error("the task awaits no decision")]
     NotHeld,
+    /// Another submission of the same task is under way; it can be asked again shortly.
+    #[error("the task is being worked on")]
+    Busy,
     /// The vendor has no look-up.
     #[error("the vendor cannot be asked for a lost submission")]
     CannotSearch,
@@ -51,7 +55,7 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err(ResolveError::NotHeld)
+        Err(ResolveError::Busy)
     }
 
     async fn apply(&self, claimed: Claimed, choice: Choice) -> Result<(), ResolveError> {
@@ -102,9 +106,17 @@ fn decide_slot(slot: &mut Slot, choice: Choice) {
             let error = unknown::lost();
             SlotState::Failed { failure: Failure::new(error.kind, error.message) }
         }
-        Choice::Search => SlotState::Searching { sent, mark, until: now() },
+        Choice::Search => {
+            // What was accepted a moment ago may not be visible yet.
+            let settle = match sent.repeat {
+                Repeat::Searchable { settle } => settle,
+                _ => Duration::ZERO,
+            };
+            SlotState::Searching { sent, mark, until: now().plus(settle) }
+        }
         Choice::PayAgain => {
             slot.round += 1;
+            slot.open = None;
             SlotState::Ready { mark: sent.back }
         }
     };

@@ -2,7 +2,7 @@
 //! announced.
 
 use crate::{
-    Engine,
+    AdmitError, Engine, Keep,
     fetch::FetchError,
     media,
     run::Stop,
@@ -13,17 +13,19 @@ use pixel_core::{
     Error, ErrorKind,
     request::{Kind, Warning},
     task::{Facts, Failure, Made, Preview, SlotState},
-    vendor::{Mark, Output, Source},
+    vendor::{Mark, Output, Source, Staged},
 };
 use pixel_store::{MediaRow, blobs::StagedBlob, new_media_id, now};
 
-/// Copies of one slot's results that may fail before the slot does.
+/// Links of one slot that may expire, or bring bytes that are no whole file, before the slot fails.
 const TRIES: u32 = 4;
 
 enum Trouble {
     /// The link has expired: the vendor may give a fresh one.
     Expired,
-    /// It may work later.
+    /// What came is not whole; another fetch may bring the rest.
+    Broken(String),
+    /// The way there, or our own disk, failed: what was paid for is not given up for that.
     Again(String),
     Final(Error),
 }
@@ -31,6 +33,8 @@ enum Trouble {
 struct Copied {
     made: Made,
     rows: Vec<MediaRow>,
+    /// Staged files that the slot's row still names.
+    staged: Vec<Staged>,
 }
 
 impl Cursor<'_> {
@@ -47,7 +51,7 @@ impl Cursor<'_> {
                 slot.state = fetching;
                 let extras = std::mem::take(&mut self.extras);
                 let (written, copied) =
-                    future::join(self.run.write(Some((self.at, slot.clone())), extras, false), copies).await;
+                    future::join(self.run.write(self.at, slot.clone(), extras, false), copies).await;
                 written?;
                 self.slot = slot;
                 copied
@@ -85,32 +89,42 @@ impl Cursor<'_> {
             Warning::new("n", format!("Result {which} was not made: {}", error.message))
         }));
         let task = &self.run.claimed.lease.task;
-        let mut media = Vec::with_capacity(good.len());
+        let (mut media, mut staged) = (Vec::with_capacity(good.len()), Vec::new());
         for mut one in good {
             one.made.index += first;
             self.extras.media.extend(one.rows.into_iter().map(|row| MediaRow { task: Some(task.clone()), ..row }));
             media.push(one.made);
+            staged.extend(one.staged);
         }
         self.slot.state = SlotState::Done { media };
-        self.leave().await
+        let left = self.leave().await?;
+        for handle in staged {
+            if let Err(error) = self.run.engine.0.blobs.discard(&handle).await {
+                tracing::debug!(%error, "a staged file is left to the sweep");
+            }
+        }
+        Ok(left)
     }
 
     /// A fresh link is asked for with the mark of the job; a fetch that failed is repeated.
     async fn copy_again(&mut self, mark: Mark, trouble: Trouble) -> Result<Left, Stop> {
-        self.slot.copies += 1;
-        let why = match &trouble {
-            Trouble::Again(why) => why.clone(),
-            _ => "its link has expired".to_owned(),
+        let (why, counts) = match &trouble {
+            Trouble::Broken(why) => (why.clone(), true),
+            Trouble::Again(why) => (why.clone(), false),
+            Trouble::Expired | Trouble::Final(_) => ("its link has expired".to_owned(), true),
         };
-        if self.slot.copies >= TRIES {
+        self.slot.copies += u32::from(counts);
+        self.slot.tries += 1;
+        let since = self.slot.accepted_at.unwrap_or(self.run.claimed.created_at);
+        if self.slot.copies >= TRIES || now() > since.plus(self.run.engine.0.options.patience) {
             let message = format!("The vendor's result could not be copied: {why}.");
             return self.fail(Error::new(ErrorKind::ResultUnusable, message)).await;
         }
         tracing::info!(why, "a result will be copied again");
+        let wait = crate::waits::retry(if counts { self.slot.copies } else { self.slot.tries });
         if matches!(trouble, Trouble::Expired) {
             self.slot.state = SlotState::Accepted { mark };
         }
-        let wait = crate::waits::retry(self.slot.copies);
         self.leave_until(now().plus(wait)).await
     }
 }
@@ -133,28 +147,37 @@ impl Engine {
             rows.push(row);
             preview
         });
+        let sources = [Some(&output.media), output.poster.as_ref()].into_iter().flatten();
+        let staged = sources.filter_map(|source| match source {
+            Source::Staged(handle) => Some(handle.clone()),
+            Source::Link { .. } | Source::Missing => None,
+        });
+        let staged = staged.collect();
         let made = Made { index: output.index, media_id: rows[0].id.as_str().to_owned(), facts, preview };
-        Ok(Copied { made, rows })
+        Ok(Copied { made, rows, staged })
     }
 
     /// Brings one source into the store and says what its bytes are.
     async fn take(&self, kind: Kind, source: &Source) -> Result<Facts, Trouble> {
         let unusable = |why: String| Trouble::Final(Error::new(ErrorKind::ResultUnusable, why));
-        let (staged, fetched) = match source {
+        let (staged, keep) = match source {
             Source::Missing => return Err(unusable("The vendor did not make this result.".to_owned())),
-            Source::Staged(handle) => {
-                let staged = self.0.blobs.staged(handle).await;
-                (staged.map_err(|_| unusable("The vendor's result was lost before it was stored.".to_owned()))?, false)
-            }
-            Source::Link { url, .. } => (self.fetch_result(kind, url).await?, true),
+            Source::Staged(handle) => match self.0.blobs.staged(handle).await {
+                Ok(staged) => (staged, Keep::Yes),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(unusable("The vendor's result was lost before it was stored.".to_owned()));
+                }
+                Err(error) => return Err(Trouble::Again(format!("it could not be read back: {error}"))),
+            },
+            Source::Link { url, .. } => (self.fetch_result(kind, url).await?, Keep::No),
         };
-        self.admit(staged).await.map_err(|error| {
-            let why = format!("the vendor's result {}", error.reason.trim_end_matches('.'));
+        self.admit(&staged, keep).await.map_err(|error| match error {
+            AdmitError::Ours(error) => Trouble::Again(format!("it could not be stored: {error}")),
             // A link may have been cut short on its way; what the vendor sent in its answer was not.
-            match fetched {
-                true => Trouble::Again(why),
-                false => unusable(format!("T{}.", &why[1..])),
+            AdmitError::Unusable(why) if keep == Keep::No => {
+                Trouble::Broken(format!("the vendor's result {}", why.reason.trim_end_matches('.')))
             }
+            AdmitError::Unusable(why) => unusable(format!("The vendor's result {}.", why.reason.trim_end_matches('.'))),
         })
     }
 
@@ -201,8 +224,7 @@ impl Engine {
         };
         let mut stage = self.0.blobs.stage(bytes.len() as u64).await.ok()?;
         stage.write(&bytes).await.ok()?;
-        let staged = stage.finish().await.ok()?;
-        self.admit(staged).await.ok()
+        self.admit(&stage.finish().await.ok()?, Keep::No).await.ok()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     run::Run,
 };
 use pixel_core::Stamp;
-use pixel_store::{Claimed, Lease, StoreError, now};
+use pixel_store::{Budget, Claimed, Lease, StoreError, now};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -32,6 +32,9 @@ impl Engine {
             if looked.elapsed() >= tick {
                 self.suspect_news();
                 looked = Instant::now();
+                if let Err(error) = self.claim_stale().await {
+                    tracing::error!(%error, "tasks that waited too long cannot be claimed");
+                }
             }
             let taken = match self.claim_all().await {
                 Ok(taken) => taken,
@@ -73,18 +76,31 @@ impl Engine {
     async fn claim_due(&self, room: usize) -> Result<usize, StoreError> {
         // Reset before the claim: a due time that is written meanwhile lowers it again.
         self.0.next_due.store(i64::MAX, Ordering::Release);
-        let claimed = self.0.store.claim_due(u32::try_from(room).unwrap_or(u32::MAX)).await;
-        if claimed.as_ref().map_or(true, |tasks| tasks.len() >= room) {
+        let claimed = self.0.store.claim_due(u32::try_from(room).unwrap_or(u32::MAX)).await.inspect_err(|_| {
             self.0.next_due.store(0, Ordering::Release);
-        } else {
-            let wait = self.0.store.next_due().await?;
-            let at = wait.map_or(i64::MAX, |wait| now().plus(wait.max(GRAIN)).0);
-            self.0.next_due.fetch_min(at, Ordering::AcqRel);
-        }
-        let claimed = claimed?;
+        })?;
         let taken = claimed.len();
         claimed.into_iter().for_each(|task| self.begin(task));
+        let at = match self.0.store.next_due().await {
+            _ if taken >= room => 0,
+            Ok(wait) => wait.map_or(i64::MAX, |wait| now().plus(wait.max(GRAIN)).0),
+            Err(error) => {
+                tracing::warn!(%error, "the next due time cannot be read");
+                now().plus(TROUBLE_PAUSE).0
+            }
+        };
+        self.0.next_due.fetch_min(at, Ordering::AcqRel);
         Ok(taken)
+    }
+
+    /// Tasks that have waited longer than our patience end, whatever their vendor's state.
+    async fn claim_stale(&self) -> Result<(), StoreError> {
+        let patience = i64::try_from(self.0.options.patience.as_micros()).unwrap_or(i64::MAX);
+        let before = Stamp(now().0.saturating_sub(patience));
+        for vendor in self.0.lanes.keys() {
+            self.0.store.claim_stale(vendor, before).await?.into_iter().for_each(|task| self.begin(task));
+        }
+        Ok(())
     }
 
     /// A task was written that is due then.
@@ -100,13 +116,21 @@ impl Engine {
             return Ok(0);
         }
         let vendor = lane.options.vendor.id();
-        let claimed = self.0.store.claim_queued(vendor, u32::try_from(room).unwrap_or(u32::MAX)).await;
-        if claimed.as_ref().map_or(true, |tasks| tasks.len() >= room) {
+        let most = u32::try_from(room).unwrap_or(u32::MAX);
+        let claimed = self.0.store.claim_queued(vendor, lane.options.budget, most).await;
+        // A claim that failed, filled up or was cut short by the budget may have left something.
+        let is_drained = claimed
+            .as_ref()
+            .is_ok_and(|got| got.spent.is_none() && got.tasks.len() < room && lane.options.budget == Budget::default());
+        let claimed = claimed.inspect_err(|_| lane.pending.store(true, Ordering::Release))?;
+        if let Some(wait) = claimed.spent {
+            lane.pause(wait);
+        }
+        let taken = claimed.tasks.len();
+        if !is_drained && (taken > 0 || claimed.spent.is_some()) {
             lane.pending.store(true, Ordering::Release);
         }
-        let claimed = claimed?;
-        let taken = claimed.len();
-        for task in claimed {
+        for task in claimed.tasks {
             self.0.ranks.taken(vendor, task.rank);
             self.begin(task);
         }

@@ -2,8 +2,9 @@
 
 use crate::{
     door::Sent,
-    run::{Extras, Run, Stop},
+    run::{Run, Stop},
     waits,
+    writes::Extras,
 };
 use pixel_core::{
     Error, ErrorKind, Stamp,
@@ -31,11 +32,11 @@ pub(crate) struct Left;
 impl Run {
     /// Drives one slot until it leaves.
     pub(crate) async fn drive(&self, at: usize) -> Result<(), Stop> {
-        let slot = self.slot(at).await;
+        let slot = self.live().work.slots[at].clone();
         let mut cursor = Cursor { run: self, at, saved: slot.clone(), slot, extras: Extras::default() };
         match cursor.step().await {
             Ok(Left) => Ok(()),
-            Err(Stop::Later(until)) => self.put_back(at, cursor.saved, until).await,
+            Err(Stop::Later(wait)) => self.put_back(at, cursor.saved, wait).await,
             Err(stop) => Err(stop),
         }
     }
@@ -44,19 +45,12 @@ impl Run {
 impl Cursor<'_> {
     async fn step(&mut self) -> Result<Left, Stop> {
         match self.slot.state.clone() {
-            SlotState::Ready { mark: None } => {
-                if self.is_out_of_patience() {
-                    return self.fail(too_late()).await;
-                }
-                match self.ask_first() {
-                    Ok((call, mark)) => self.follow(Next::Send(call, mark)).await,
-                    Err(error) => self.fail(error).await,
-                }
-            }
+            SlotState::Ready { .. } if self.is_out_of_patience() => self.give_up().await,
+            SlotState::Ready { mark: None } => match self.ask_first() {
+                Ok((call, mark)) => self.follow(Next::Send(call, mark)).await,
+                Err(error) => self.fail(error).await,
+            },
             SlotState::Ready { mark: Some(mark) } | SlotState::Accepted { mark } => {
-                if self.is_past_deadline() || self.is_out_of_patience() {
-                    return self.fail(too_late()).await;
-                }
                 match self.ask_next(&mark, &Reply::Due) {
                     Ok(next) => self.follow(next).await,
                     Err(error) => self.fail(error).await,
@@ -67,7 +61,7 @@ impl Cursor<'_> {
             }
             SlotState::Searching { sent, mark, until } => self.search(sent, mark, until).await,
             SlotState::Fetching { mark, outputs } => self.collect(mark, outputs).await,
-            SlotState::Held { sent, .. } => self.hold_ran_out(&sent).await,
+            SlotState::Held { .. } => self.hold_ran_out().await,
             SlotState::Done { .. } | SlotState::Failed { .. } => self.leave().await,
         }
     }
@@ -81,6 +75,8 @@ impl Cursor<'_> {
                     Some(next) => next,
                     None => return Ok(Left),
                 },
+                // After the poll: a job that ended while this server was down is not given up unasked.
+                Next::Wait(..) if self.is_past_deadline() => return self.fail(too_late()).await,
                 Next::Wait(hint, mark) => {
                     let wait = hint.unwrap_or_else(|| {
                         waits::poll(&self.run.card.times, self.run.engine.0.options.poll_min, self.slot.polls)
@@ -122,7 +118,7 @@ impl Cursor<'_> {
                         return Ok(Some(next));
                     }
                     Err(error) => match self.free_call_failed(error) {
-                        Ok(wait) => return self.try_again(wait).await.map(|_| None),
+                        Ok(wait) => return self.repeat_free(wait).await.map(|_| None),
                         Err(error) => return self.fail(error).await.map(|_| None),
                     },
                 }
@@ -131,7 +127,7 @@ impl Cursor<'_> {
         };
         lane.iter().for_each(|lane| lane.unreachable(&why));
         tracing::info!(why, "a free call failed; it will be repeated");
-        self.try_again(None).await.map(|_| None)
+        self.repeat_free(None).await.map(|_| None)
     }
 
     /// Whether a failed free call is worth repeating (with the vendor's hint), or ends the slot.
@@ -166,8 +162,28 @@ impl Cursor<'_> {
         self.slot.accepted_at.is_some_and(|at| now() > at.plus(deadline))
     }
 
+    async fn repeat_free(&mut self, hint: Option<Duration>) -> Result<Left, Stop> {
+        match self.is_past_deadline() {
+            true => self.fail(too_late()).await,
+            // A vendor that asks for no wait at all would be asked without end.
+            false => self.try_again(hint.map(|hint| hint.max(Duration::from_secs(1)))).await,
+        }
+    }
+
+    /// After a person has decided to pay again, the wait counts from nothing.
     fn is_out_of_patience(&self) -> bool {
-        self.slot.accepted_at.is_none() && now() > self.run.claimed.created_at.plus(self.run.engine.0.options.patience)
+        self.slot.accepted_at.is_none() && self.slot.round == 0 && now() > self.run.patience_ends()
+    }
+
+    /// No more tries: a submission that may have been accepted is still a person's to decide.
+    async fn give_up(&mut self) -> Result<Left, Stop> {
+        match self.slot.open.take() {
+            Some(sent) => {
+                let mark = sent.back.clone().unwrap_or_default();
+                self.hold(sent, mark, "it could not be sent again in time").await
+            }
+            None => self.fail(too_late()).await,
+        }
     }
 
     pub(crate) fn rest(&mut self, mark: Mark) {
@@ -177,7 +193,7 @@ impl Cursor<'_> {
     /// Writes the slot and stays.
     pub(crate) async fn write(&mut self) -> Result<(), Stop> {
         let extras = std::mem::take(&mut self.extras);
-        self.run.write(Some((self.at, self.slot.clone())), extras, false).await?;
+        self.run.write(self.at, self.slot.clone(), extras, false).await?;
         self.saved = self.slot.clone();
         Ok(())
     }
@@ -185,7 +201,7 @@ impl Cursor<'_> {
     /// Writes the slot and leaves.
     pub(crate) async fn leave(&mut self) -> Result<Left, Stop> {
         let extras = std::mem::take(&mut self.extras);
-        self.run.write(Some((self.at, self.slot.clone())), extras, true).await?;
+        self.run.write(self.at, self.slot.clone(), extras, true).await?;
         Ok(Left)
     }
 

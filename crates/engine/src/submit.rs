@@ -2,6 +2,7 @@
 
 use crate::{
     door,
+    lane::Lane,
     run::Stop,
     step::{Cursor, Left},
 };
@@ -10,11 +11,13 @@ use pixel_core::{
     error::Advice,
     id::AttemptId,
     task::{Sent, SlotState},
-    vendor::{Answer, HttpCall, Mark, Next, Reply},
+    vendor::{Answer, HttpCall, Mark, Next, Repeat, Reply},
 };
 use pixel_store::{AttemptOutcome, NewAttempt, new_attempt_id, now};
 use std::time::Duration;
 
+/// How soon a task whose vendor has no key here looks again.
+const KEYLESS_WAIT: Duration = Duration::from_secs(30);
 /// A vendor's raw answer is kept to this length.
 const DETAIL_BYTES: usize = 4096;
 
@@ -25,6 +28,19 @@ impl Cursor<'_> {
             // An earlier call of this slot was accepted: that stands on disk before the next one.
             self.rest(mark.clone());
             self.write().await?;
+        }
+        if self.run.engine.0.stopping.is_cancelled() {
+            // What begins now would be cut off, and nobody could say what became of it.
+            return self.leave_until(now()).await.map(|_| None);
+        }
+        if !self.run.lane().is_ok_and(Lane::has_credential) {
+            return self.leave_until(now().plus(KEYLESS_WAIT)).await.map(|_| None);
+        }
+        if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call)) {
+            return self
+                .hold(open, mark, "the vendor no longer knows the key of the first request")
+                .await
+                .map(|_| None);
         }
         self.check_lease()?;
         let sent = self.record(call, &mark).await?;
@@ -104,6 +120,7 @@ impl Cursor<'_> {
                 self.outcome(&sent, "accepted", None);
                 (self.slot.tries, self.slot.polls) = (0, 0);
                 self.slot.accepted_at = Some(now());
+                self.slot.open = None;
                 return Ok(Some(next));
             }
             Err(error) => error,
@@ -149,6 +166,14 @@ impl Cursor<'_> {
             cost_micros: if matches!(word, "accepted" | "found") { self.price() } else { None },
             at: now(),
         });
+    }
+}
+
+/// Whether a repeat would arrive after the vendor has forgotten the key that absorbs it.
+fn is_key_forgotten(open: &Sent, call: &HttpCall) -> bool {
+    match open.repeat {
+        Repeat::Keyed { key_lifetime } => now().plus(call.timeout) >= open.at.plus(key_lifetime),
+        _ => false,
     }
 }
 

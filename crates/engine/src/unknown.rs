@@ -27,8 +27,10 @@ impl Cursor<'_> {
                 self.go_back(&sent);
                 self.try_again(None).await
             }
-            Repeat::Keyed { key_lifetime } if now() < sent.at.plus(key_lifetime) => {
+            // Within the key's lifetime, which is looked at again before the repeat leaves.
+            Repeat::Keyed { .. } => {
                 self.go_back(&sent);
+                self.slot.open.get_or_insert(sent);
                 self.try_again(None).await
             }
             Repeat::Searchable { settle } => {
@@ -37,15 +39,23 @@ impl Cursor<'_> {
                 // Asked at once and again until the vendor must show it.
                 self.leave_until(now()).await
             }
-            Repeat::Keyed { .. } | Repeat::Never => self.hold(sent, mark, why).await,
+            Repeat::Never => self.hold(sent, mark, why).await,
         }
     }
 
     /// What the policy says: wait for a person, give up, or pay again.
-    async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
+    pub(crate) async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
         let rules = &self.run.engine.0.options.hold;
         match rules.policy(self.run.claimed.project_id.as_deref()) {
-            HoldPolicy::Hold => {
+            HoldPolicy::Lost => self.fail(lost()).await,
+            // Once: a vendor that stays unclear would be paid again and again.
+            HoldPolicy::PayAgain if self.slot.round == 0 => {
+                self.go_back(&sent);
+                self.slot.round += 1;
+                self.slot.open = None;
+                self.try_again(None).await
+            }
+            HoldPolicy::Hold | HoldPolicy::PayAgain => {
                 let until = now().plus(rules.length);
                 let reason = format!(
                     "Nobody can say whether the vendor accepted this request: {}. Sending it again could cost twice.",
@@ -54,18 +64,11 @@ impl Cursor<'_> {
                 self.slot.state = SlotState::Held { sent, mark, reason, until };
                 self.leave_until(until).await
             }
-            HoldPolicy::Lost => self.fail(lost()).await,
-            HoldPolicy::PayAgain => {
-                self.go_back(&sent);
-                self.slot.round += 1;
-                self.try_again(None).await
-            }
         }
     }
 
     /// The hold is over and nobody has decided.
-    pub(crate) async fn hold_ran_out(&mut self, sent: &Sent) -> Result<Left, Stop> {
-        self.outcome(sent, "unknown", None);
+    pub(crate) async fn hold_ran_out(&mut self) -> Result<Left, Stop> {
         let message = "Nobody could say whether the vendor accepted this request, and nobody decided in time. \
                        It was not sent again.";
         self.fail(Error::new(ErrorKind::SubmitOutcomeUnknown, message)).await

@@ -119,12 +119,12 @@ fn refuse_network_disk(settings: &Settings) -> Result<(), Failure> {
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
 fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
-    let credential = own.credential.clone()?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
     let is_local = card.key_env.is_empty();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
-    Some(LaneOptions { vendor, credential, base_url: own.base_url.clone(), budget, runs_max })
+    let (credential, base_url) = (own.credential.clone(), own.base_url.clone());
+    Some(LaneOptions { vendor, credential, base_url, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {
@@ -175,7 +175,9 @@ fn announce(app: &App, address: &str) -> Result<(), Failure> {
 
 /// Removes what crashes left in staging.
 async fn sweep(blobs: Blobs) {
-    let mut tick = tokio::time::interval(STAGING_MAX / 4);
+    // Not at once: after a long stop, live tasks first take up what they had staged.
+    let every = STAGING_MAX / 4;
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         tick.tick().await;
         let blobs = blobs.clone();

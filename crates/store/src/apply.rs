@@ -6,8 +6,10 @@ use crate::{
     render::{CreateRow, SaveRow, Values},
     rows::{Budget, Saved},
 };
-use pixel_core::Stamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 /// What can be asked of the writer.
 #[derive(Debug)]
@@ -15,10 +17,18 @@ pub(crate) enum Op {
     Create(CreateRow),
     Media(Values),
     Save(SaveRow),
-    /// Leases queued tasks of one vendor, in order of rank.
+    /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
         vendor: String,
+        budget: Budget,
         limit: i64,
+        lease_us: i64,
+    },
+    /// Leases queued tasks at the head of a vendor's queue that were created before a moment: they
+    /// have waited too long, whatever their vendor's state.
+    ClaimStale {
+        vendor: String,
+        before: i64,
         lease_us: i64,
     },
     /// Leases tasks whose due time, or whose lease, has passed.
@@ -39,6 +49,8 @@ pub(crate) enum Out {
     Done,
     Saved(Saved),
     Claimed(Vec<RawClaim>),
+    /// The budget admits nothing for so long.
+    Spent(Duration),
 }
 
 /// A leased work row, its JSON not yet read.
@@ -77,8 +89,8 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
         }
     }
     for (at, op) in ops.iter().enumerate() {
-        if let Some(claimed) = claim(conn, op).await? {
-            outs[at] = Out::Claimed(claimed);
+        if let Some(out) = claim(conn, op).await? {
+            outs[at] = out;
         }
     }
     Ok(outs)
@@ -95,16 +107,27 @@ async fn insert(conn: &mut Conn, into: &str, rows: Vec<Values>) -> DbResult<()> 
     Ok(())
 }
 
+/// Inserts new tasks. A public row that is there already is this very task, from a commit whose
+/// answer was lost: its work row may have come and gone since, and must not come again.
 async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
-    const TASKS: &str = "tasks (id, kind, model, status, sandbox, project_id, source, source_id, params, \
-                         warnings, cost, progress, created_at, updated_at)";
-    insert(conn, TASKS, rows.iter().map(|row| row.task.clone()).collect()).await?;
-    for chunk in chunks(rows.iter().map(|row| row.work.clone()).collect()) {
+    let mut new = HashSet::new();
+    for chunk in chunks(rows.iter().map(|row| row.task.clone()).collect()) {
+        let sql = format!(
+            "INSERT INTO tasks (id, kind, model, status, sandbox, project_id, source, source_id, params, \
+             warnings, cost, progress, created_at, updated_at) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+            values_list(chunk.len(), 14)
+        );
+        for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
+            new.insert(row.text(0)?);
+        }
+    }
+    let is_new = |row: &&&CreateRow| new.contains(&row.id);
+    for chunk in chunks(rows.iter().filter(is_new).map(|row| row.work.clone()).collect()) {
         let sql = format!(
             "INSERT INTO work (task_id, vendor, rank, model, project_id, request, state, created_at, \
              stage, due_at, fence, in_flight) \
              SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, \
-             0, 0, 0, 0 FROM (VALUES {}) AS v WHERE true ON CONFLICT DO NOTHING",
+             0, 0, 0, 0 FROM (VALUES {}) AS v",
             values_list(chunk.len(), 8)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
@@ -137,7 +160,7 @@ async fn save_round(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<Ve
     let kept: Vec<&SaveRow> = open.iter().map(|(_, row)| *row).filter(|row| held.contains(&row.task_id)).collect();
     write_rest(conn, &kept).await?;
     let verdict = |(at, row): &(usize, &SaveRow)| match later.get(at) {
-        Some(until) => (*at, Saved::Later(*until)),
+        Some(wait) => (*at, Saved::Later(*wait)),
         None if held.contains(&row.task_id) => (*at, Saved::Done),
         None => (*at, Saved::Fenced),
     };
@@ -207,7 +230,7 @@ struct Purse {
 }
 
 /// Decides which attempts their vendors' budgets admit; the others get a moment to come back at.
-async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Stamp>> {
+async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Duration>> {
     let limited = |row: &&SaveRow| row.budget.as_ref().is_some_and(|(_, budget)| *budget != Budget::default());
     let vendors: BTreeSet<&str> = saves
         .iter()
@@ -224,8 +247,8 @@ async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap
     for (at, row) in saves {
         let Some((vendor, budget)) = &row.budget else { continue };
         let Some(purse) = purses.get_mut(vendor.as_str()) else { continue };
-        if let Err(until) = purse.spend(*budget) {
-            later.insert(*at, Stamp(until));
+        if let Err(wait) = purse.spend(*budget) {
+            later.insert(*at, wait);
         }
     }
     for (vendor, purse) in purses {
@@ -248,30 +271,62 @@ async fn open_purse(conn: &mut Conn, vendor: &str) -> DbResult<Purse> {
 
 impl Purse {
     /// How soon a task that found every place taken asks again; a place falls free unannounced.
-    const PLACE_WAIT_US: i64 = 250_000;
+    const PLACE_WAIT: Duration = Duration::from_millis(250);
 
-    /// Takes one place and one moment, or says when to ask again.
-    fn spend(&mut self, budget: Budget) -> Result<(), i64> {
-        if budget.concurrency > 0 && self.in_flight >= i64::from(budget.concurrency) {
-            return Err(self.now + Self::PLACE_WAIT_US);
+    /// How many submissions may leave now, or how long none may.
+    fn room(&self, budget: Budget) -> Result<i64, Duration> {
+        let places = match budget.concurrency {
+            0 => i64::MAX,
+            most => i64::from(most) - self.in_flight,
+        };
+        if places <= 0 {
+            return Err(Self::PLACE_WAIT);
         }
-        if budget.rate_per_min > 0 {
-            if self.next_at > self.now {
-                return Err(self.next_at);
-            }
-            // Evenly spaced: vendors meter a minute's rate by the second.
-            self.next_at = self.now + 60_000_000 / i64::from(budget.rate_per_min);
+        let Some(interval) = interval_us(budget) else { return Ok(places) };
+        // A clock that was once far ahead must not block the vendor until then.
+        let next_at = self.next_at.min(self.now.saturating_add(interval));
+        match u64::try_from(next_at - self.now) {
+            Ok(wait) if wait > 0 => Err(Duration::from_micros(wait)),
+            _ => Ok(1),
+        }
+    }
+
+    /// Takes one place and one moment, or says how long to wait.
+    fn spend(&mut self, budget: Budget) -> Result<(), Duration> {
+        self.room(budget)?;
+        if let Some(interval) = interval_us(budget) {
+            self.next_at = self.now.saturating_add(interval);
         }
         self.in_flight += 1;
         Ok(())
     }
 }
 
-async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Vec<RawClaim>>> {
+/// The distance of submissions, evenly spaced: vendors meter a minute's rate by the second.
+fn interval_us(budget: Budget) -> Option<i64> {
+    (budget.rate_per_min > 0).then(|| 60_000_000 / i64::from(budget.rate_per_min))
+}
+
+async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
     let (pick, mut values, lease_us) = match op {
-        Op::ClaimQueued { vendor, limit, lease_us } => (
-            "SELECT task_id FROM work WHERE stage = 0 AND vendor = $2 ORDER BY rank LIMIT $3 {SKIP}",
-            vec![Val::from(vendor.as_str()), Val::from(*limit)],
+        Op::ClaimQueued { vendor, budget, limit, lease_us } => {
+            let limit = match *budget == Budget::default() {
+                true => *limit,
+                false => match open_purse(conn, vendor).await?.room(*budget) {
+                    Ok(room) => room.min(*limit),
+                    Err(wait) => return Ok(Some(Out::Spent(wait))),
+                },
+            };
+            (
+                "SELECT task_id FROM work WHERE stage = 0 AND vendor = $2 ORDER BY rank LIMIT $3 {SKIP}",
+                vec![Val::from(vendor.as_str()), Val::from(limit)],
+                *lease_us,
+            )
+        }
+        Op::ClaimStale { vendor, before, lease_us } => (
+            "SELECT task_id FROM (SELECT task_id, created_at FROM work WHERE stage = 0 AND vendor = $2 \
+             ORDER BY rank LIMIT 64 {SKIP}) AS head WHERE created_at < $3",
+            vec![Val::from(vendor.as_str()), Val::from(*before)],
             *lease_us,
         ),
         Op::ClaimDue { limit, lease_us } => (
@@ -294,7 +349,8 @@ async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Vec<RawClaim>>> {
          RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at"
     );
     values.insert(0, Val::from(lease_us));
-    conn.rows(&sql, values).await?.iter().map(read_claim).collect::<DbResult<Vec<_>>>().map(Some)
+    let claimed = conn.rows(&sql, values).await?.iter().map(read_claim).collect::<DbResult<Vec<_>>>()?;
+    Ok(Some(Out::Claimed(claimed)))
 }
 
 fn read_claim(row: &Row) -> DbResult<RawClaim> {
@@ -320,7 +376,9 @@ mod tests {
         let mut purse = Purse { now: 1_000, next_at: 0, in_flight: 0 };
         let rate = Budget { concurrency: 0, rate_per_min: 60 };
         assert_eq!(purse.spend(rate), Ok(()));
-        assert_eq!(purse.spend(rate), Err(1_001_000));
+        assert_eq!(purse.spend(rate), Err(Duration::from_secs(1)));
+        purse.next_at = i64::MAX;
+        assert_eq!(purse.spend(rate), Err(Duration::from_secs(1)), "a clock once far ahead does not block for ever");
         let places = Budget { concurrency: 1, rate_per_min: 0 };
         assert!(purse.spend(places).is_err(), "one is in flight already");
     }

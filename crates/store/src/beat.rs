@@ -86,10 +86,12 @@ async fn run(source: Source, leases: Leases, lease: Duration, stop: Arc<AtomicBo
             conn = source.connect().await.inspect_err(|e| tracing::warn!(error = %e, "no heartbeat")).ok();
         }
         let Some(open) = conn.as_mut() else { continue };
-        if let Err(error) = beat(open, &leases, lease).await {
-            tracing::warn!(%error, "a heartbeat failed");
-            conn = None;
+        match tokio::time::timeout(lease / 3, beat(open, &leases, lease)).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => tracing::warn!(%error, "a heartbeat failed"),
+            Err(_) => tracing::warn!("a heartbeat got no answer"),
         }
+        conn = None;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Statements use `$1` placeholders, BIGINT and TEXT only, and two words that are filled in per
 //! database when the statement is made: `{NOW}` (the database's clock in microseconds, which
-//! decides leases when replicas share one) and `{SKIP}` (skip rows that another replica claims).
+//! decides leases when replicas share one; the same all through a statement, so that indexes serve) and `{SKIP}` (skip rows that another replica claims).
 
 use sqlx::{
     Arguments, AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool,
@@ -60,7 +60,7 @@ impl Dialect {
         let (now, skip) = match self {
             Self::Sqlite => ("CAST(unixepoch('subsec') * 1000000 AS INTEGER)", ""),
             Self::Postgres => {
-                ("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", "FOR UPDATE SKIP LOCKED")
+                ("CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)", "FOR UPDATE SKIP LOCKED")
             }
         };
         sql.replace("{NOW}", now).replace("{SKIP}", skip)
@@ -112,13 +112,21 @@ macro_rules! arguments {
             match value {
                 Val::Int(v) => all.add(v),
                 Val::IntOpt(v) => all.add(v),
-                Val::Text(v) => all.add(v),
-                Val::TextOpt(v) => all.add(v),
+                Val::Text(v) => all.add(without_nul(v)),
+                Val::TextOpt(v) => all.add(v.map(without_nul)),
             }
             .map_err(sqlx::Error::Encode)?;
         }
         all
     }};
+}
+
+/// PostgreSQL keeps no NUL in text; one in a vendor's answer must not cost us the row.
+fn without_nul(text: String) -> String {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}"),
+        false => text,
+    }
 }
 
 macro_rules! fetch_all {

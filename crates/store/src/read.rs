@@ -4,7 +4,7 @@ use crate::{
     StoreError,
     apply::RawClaim,
     db::{Pool, Row, Val},
-    rows::{AttemptRow, Claimed, Filter, Lease, MediaRow, TaskRow},
+    rows::{AttemptRow, Claimed, Filter, Lease, MediaRow, RankSpan, TaskRow},
 };
 use pixel_core::{
     Stamp,
@@ -76,11 +76,12 @@ pub(crate) async fn depth(pool: &Pool) -> Result<Vec<(String, i64, i64)>, StoreE
     rows.iter().map(|row| Ok((row.text(0)?, row.int(1)?, row.int(2)?))).collect()
 }
 
-/// The highest rank of each project in each vendor's queue.
-pub(crate) async fn ranks(pool: &Pool) -> Result<Vec<(String, Option<String>, i64)>, StoreError> {
-    const SQL: &str = "SELECT vendor, project_id, MAX(rank) FROM work GROUP BY vendor, project_id";
-    let rows = pool.rows(SQL, Vec::new()).await?;
-    rows.iter().map(|row| Ok((row.text(0)?, row.text_opt(1)?, row.int(2)?))).collect()
+pub(crate) async fn ranks(pool: &Pool) -> Result<Vec<RankSpan>, StoreError> {
+    const SQL: &str = "SELECT vendor, project_id, MIN(rank), MAX(rank) FROM work GROUP BY vendor, project_id";
+    let span = |row: &Row| {
+        Ok(RankSpan { vendor: row.text(0)?, project_id: row.text_opt(1)?, low: row.int(2)?, high: row.int(3)? })
+    };
+    pool.rows(SQL, Vec::new()).await?.iter().map(span).collect()
 }
 
 fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {

@@ -13,6 +13,7 @@ pub(crate) type Values = Vec<Val>;
 /// Both rows of a new task.
 #[derive(Debug)]
 pub(crate) struct CreateRow {
+    pub(crate) id: String,
     pub(crate) task: Values,
     pub(crate) work: Values,
 }
@@ -72,7 +73,7 @@ pub(crate) fn create(task: &NewTask) -> CreateRow {
         json(&task.work).into(),
         stamp(task.created_at),
     ];
-    CreateRow { task: public, work }
+    CreateRow { id: id.to_owned(), task: public, work }
 }
 
 pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {

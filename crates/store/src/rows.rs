@@ -8,6 +8,7 @@ use pixel_core::{
     task::{Attention, Facts, Failure, Made, Stage, Status, Work},
 };
 use serde_json::Value;
+use std::time::Duration;
 
 /// A task to be stored: its public row, and the work row of its engine.
 #[derive(Clone, Debug)]
@@ -74,6 +75,23 @@ pub struct Claimed {
     pub request: Checked,
     pub work: Work,
     pub created_at: Stamp,
+}
+
+/// What a claim on a queue brought.
+#[derive(Debug, Default)]
+pub struct Taken {
+    pub tasks: Vec<Claimed>,
+    /// The vendor's budget admits nothing for so long.
+    pub spent: Option<Duration>,
+}
+
+/// The ranks of one project's live tasks at one vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankSpan {
+    pub vendor: String,
+    pub project_id: Option<String>,
+    pub low: i64,
+    pub high: i64,
 }
 
 /// One write of the engine, all of it in one transaction, conditional on the lease's fence.
@@ -151,8 +169,8 @@ pub enum Saved {
     Done,
     /// Somebody else holds the task now: write nothing, send nothing.
     Fenced,
-    /// The budget does not admit the attempt before this moment; nothing was written.
-    Later(Stamp),
+    /// The budget does not admit the attempt for so long; nothing was written.
+    Later(Duration),
 }
 
 /// A stored file that has an id and an address.

@@ -8,7 +8,7 @@ use crate::{
     db::Pool,
     open::{self, Source},
     read, render,
-    rows::{AttemptRow, Claimed, Filter, MediaRow, NewTask, Save, Saved, TaskRow, Then},
+    rows::{AttemptRow, Budget, Claimed, Filter, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then},
     writer::{self, Pending},
 };
 use pixel_core::{
@@ -136,7 +136,7 @@ impl Store {
     pub async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let saved = match self.ask(Op::Save(render::save(save, now()))).await? {
             Out::Saved(saved) => saved,
-            Out::Done | Out::Claimed(_) => return Err(StoreError::Closed),
+            Out::Done | Out::Claimed(_) | Out::Spent(_) => return Err(StoreError::Closed),
         };
         let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
         if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
@@ -145,40 +145,50 @@ impl Store {
         Ok(saved)
     }
 
-    /// Leases queued tasks of a vendor, the fairest first.
-    pub async fn claim_queued(&self, vendor: &str, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+    /// Leases queued tasks of a vendor, the fairest first, as many as its budget admits.
+    pub async fn claim_queued(&self, vendor: &str, budget: Budget, limit: u32) -> Result<Taken, StoreError> {
         let (vendor, limit) = (vendor.to_owned(), i64::from(limit));
-        self.claim(|lease_us| Op::ClaimQueued { vendor, limit, lease_us }).await
+        self.claim(|lease_us| Op::ClaimQueued { vendor, budget, limit, lease_us }).await
+    }
+
+    /// Leases tasks at the head of a vendor's queue that were created before a moment.
+    pub async fn claim_stale(&self, vendor: &str, before: Stamp) -> Result<Vec<Claimed>, StoreError> {
+        let vendor = vendor.to_owned();
+        Ok(self.claim(|lease_us| Op::ClaimStale { vendor, before: before.0, lease_us }).await?.tasks)
     }
 
     /// Leases tasks whose due time has come, or whose holder has gone.
     pub async fn claim_due(&self, limit: u32) -> Result<Vec<Claimed>, StoreError> {
-        self.claim(|lease_us| Op::ClaimDue { limit: i64::from(limit), lease_us }).await
+        Ok(self.claim(|lease_us| Op::ClaimDue { limit: i64::from(limit), lease_us }).await?.tasks)
     }
 
     /// Leases one waiting task; `None` when it is not waiting.
     pub async fn claim_one(&self, task: &TaskId) -> Result<Option<Claimed>, StoreError> {
         let task_id = task.as_str().to_owned();
-        Ok(self.claim(|lease_us| Op::ClaimOne { task_id, lease_us }).await?.pop())
+        Ok(self.claim(|lease_us| Op::ClaimOne { task_id, lease_us }).await?.tasks.pop())
     }
 
-    async fn claim(&self, op: impl FnOnce(i64) -> Op) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, op: impl FnOnce(i64) -> Op) -> Result<Taken, StoreError> {
         // The lease is counted from before the claim leaves, so it never seems longer than it is.
         let until = Instant::now() + self.0.lease;
         let lease_us = i64::try_from(self.0.lease.as_micros()).unwrap_or(i64::MAX / 4);
-        let Out::Claimed(raw) = self.ask(op(lease_us)).await? else { return Err(StoreError::Closed) };
-        let mut claimed = Vec::with_capacity(raw.len());
+        let raw = match self.ask(op(lease_us)).await? {
+            Out::Claimed(raw) => raw,
+            Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
+            Out::Done | Out::Saved(_) => return Err(StoreError::Closed),
+        };
+        let mut tasks = Vec::with_capacity(raw.len());
         for one in raw {
             let id = one.task_id.clone();
             match read::claimed(one) {
                 Ok(one) => {
                     self.0.leases.take(one.lease.clone(), until);
-                    claimed.push(one);
+                    tasks.push(one);
                 }
                 Err(error) => tracing::error!(%error, task = id, "a task's row cannot be read"),
             }
         }
-        Ok(claimed)
+        Ok(Taken { tasks, spent: None })
     }
 
     pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRow>, StoreError> {
@@ -208,8 +218,8 @@ impl Store {
         read::depth(&self.0.pool).await
     }
 
-    /// The highest rank of each (vendor, project) that has live tasks.
-    pub async fn ranks(&self) -> Result<Vec<(String, Option<String>, i64)>, StoreError> {
+    /// Of each vendor and project that has live tasks: the lowest and the highest rank.
+    pub async fn ranks(&self) -> Result<Vec<RankSpan>, StoreError> {
         read::ranks(&self.0.pool).await
     }
 }

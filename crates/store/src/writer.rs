@@ -48,6 +48,8 @@ impl Link {
         match self.write_together(ops).await {
             Ok(outs) => outs.into_iter().map(Ok).collect(),
             Err(error) if ops.len() == 1 => vec![Err(error)],
+            // Away for each alone as well: nobody is kept waiting to hear it.
+            Err(StoreError::Away(why)) => ops.iter().map(|_| Err(StoreError::Away(why.clone()))).collect(),
             // One bad operation must not fail its neighbours: each gets a transaction of its own.
             Err(_) => {
                 let mut results = Vec::with_capacity(ops.len());
@@ -66,9 +68,11 @@ impl Link {
         let until = Instant::now() + RETRY_FOR;
         let mut pause = Duration::from_millis(50);
         loop {
-            let error = match self.try_once(ops).await {
-                Ok(outs) => return Ok(outs),
-                Err(error) => error,
+            // A peer that has gone silent would hold the writer for as long as TCP is patient.
+            let error = match tokio::time::timeout(RETRY_FOR, self.try_once(ops)).await {
+                Ok(Ok(outs)) => return Ok(outs),
+                Ok(Err(error)) => error,
+                Err(_) => sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut)),
             };
             if !StoreError::is_away(&error) || Instant::now() >= until {
                 return Err(error.into());

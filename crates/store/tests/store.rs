@@ -56,6 +56,9 @@ on_both!(
     a_cancelled_caller_leaves_nothing_open,
     a_newer_schema_is_refused,
     creates_survive_a_reopen,
+    a_repeated_create_does_not_revive_a_task,
+    a_nul_in_an_answer_costs_nothing,
+    what_has_waited_too_long_is_found,
 );
 
 fn task(rank: i64, project: Option<&str>) -> NewTask {
@@ -116,6 +119,10 @@ fn wait_until(due: Stamp) -> Then {
     Then::Go { stage: Stage::Waiting, due, work: Box::new(Work::planned(&[1])) }
 }
 
+async fn taken(store: &Store, vendor: &str, limit: u32) -> Vec<Claimed> {
+    store.claim_queued(vendor, Budget::default(), limit).await.unwrap().tasks
+}
+
 /// The first claim of due work that brings something, within the limit.
 async fn claim_due_within(store: &Store, limit: Duration) -> Vec<Claimed> {
     let look = || async {
@@ -132,7 +139,7 @@ async fn a_task_is_read_as_written(rig: &Rig) {
     let row = store.task(&new.id).await.unwrap().unwrap();
     assert_eq!((row.status, row.kind, row.project_id.as_deref()), (Status::Pending, Kind::Image, Some("proj_1")));
     assert_eq!(row.params, new.params);
-    let claimed = store.claim_queued("acme", 1).await.unwrap().pop().unwrap();
+    let claimed = taken(&store, "acme", 1).await.pop().unwrap();
     assert_eq!((claimed.request, claimed.work), (new.request, new.work));
     assert_eq!(store.task(&TaskId::from_bits(1)).await.unwrap().map(|row| row.id), None);
 }
@@ -161,18 +168,18 @@ async fn the_queue_is_taken_in_order_of_rank(rig: &Rig) {
     for rank in [5, 1, 4, 2, 3] {
         store.create(&task(rank, None)).await.unwrap();
     }
-    let first = store.claim_queued("acme", 2).await.unwrap();
+    let first = taken(&store, "acme", 2).await;
     let mut ranks: Vec<_> = first.iter().map(|one| one.rank).collect();
     ranks.sort_unstable();
     assert_eq!(ranks, [1, 2]);
-    assert!(store.claim_queued("other", 9).await.unwrap().is_empty(), "a queue belongs to its vendor");
-    assert_eq!(store.claim_queued("acme", 9).await.unwrap().len(), 3, "what is leased is not taken twice");
+    assert!(taken(&store, "other", 9).await.is_empty(), "a queue belongs to its vendor");
+    assert_eq!(taken(&store, "acme", 9).await.len(), 3, "what is leased is not taken twice");
 }
 
 async fn a_late_holder_writes_nothing(rig: &Rig) {
     let store = rig.open().await;
     store.create(&task(1, None)).await.unwrap();
-    let late = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let late = taken(&store, "acme", 1).await.pop().unwrap().lease;
     assert_eq!(store.save(&save(&late, wait_until(now()))).await.unwrap(), Saved::Done);
     let holder = claim_due_within(&store, LEASE).await.pop().unwrap().lease;
     assert!(holder.fence > late.fence);
@@ -187,7 +194,7 @@ async fn a_late_holder_writes_nothing(rig: &Rig) {
 async fn a_lease_is_kept_by_its_heartbeat(rig: &Rig) {
     let store = rig.open().await;
     store.create(&task(1, None)).await.unwrap();
-    let held = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let held = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let until = std::time::Instant::now() + LEASE * 2;
     while std::time::Instant::now() < until {
         assert!(store.claim_due(1).await.unwrap().is_empty(), "a lease that beats is not taken");
@@ -200,7 +207,7 @@ async fn a_lease_is_kept_by_its_heartbeat(rig: &Rig) {
 async fn a_lost_lease_is_taken_over(rig: &Rig) {
     let store = rig.open().await;
     store.create(&task(1, None)).await.unwrap();
-    let lost = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let lost = taken(&store, "acme", 1).await.pop().unwrap().lease;
     // As a crash would: the row stays leased, and no heartbeat comes any more.
     store.close().await;
     drop(store);
@@ -215,7 +222,7 @@ async fn budgets_are_never_exceeded(rig: &Rig) {
     for rank in 0..20 {
         store.create(&task(rank, None)).await.unwrap();
     }
-    let claimed = store.claim_queued("acme", 20).await.unwrap();
+    let claimed = taken(&store, "acme", 20).await;
     let send = |one: &Claimed, budget: Budget| {
         let mut work = one.work.clone();
         work.slots[0].state = SlotState::Accepted { mark: serde_json::Value::Null };
@@ -242,15 +249,20 @@ async fn budgets_are_never_exceeded(rig: &Rig) {
     let verdicts = futures_util::future::join_all(again.iter().map(|one| store.save(one))).await;
     let admitted = verdicts.iter().filter(|v| matches!(v, Ok(Saved::Done))).count();
     assert_eq!(admitted, 1, "one every ten seconds: {verdicts:?}");
-    let later = verdicts.iter().filter_map(|v| if let Ok(Saved::Later(at)) = v { Some(*at) } else { None });
-    assert!(later.into_iter().all(|at| at.since(now()) <= Duration::from_secs(11)));
+    let later = |v: &Result<Saved, StoreError>| matches!(v, Ok(Saved::Later(wait)) if *wait <= Duration::from_secs(10));
+    assert_eq!(verdicts.iter().filter(|v| later(v)).count(), 19);
+    store.create(&task(99, None)).await.unwrap();
+    let spent = store.claim_queued("acme", rate, 9).await.unwrap();
+    assert!(spent.tasks.is_empty() && spent.spent.is_some(), "nothing is leased that could not be sent");
+    let full = store.claim_queued("acme", places, 9).await.unwrap();
+    assert!(full.tasks.is_empty() && full.spent.is_some());
 }
 
 async fn a_terminal_task_does_not_change(rig: &Rig) {
     let store = rig.open().await;
     let new = task(1, None);
     store.create(&new).await.unwrap();
-    let lease = store.claim_queued("acme", 1).await.unwrap().pop().unwrap().lease;
+    let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let end = Save { face: Some(face(Status::Failed)), ..save(&lease, Then::End) };
     assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
     let again = Save { face: Some(face(Status::Completed)), ..save(&lease, Then::End) };
@@ -299,6 +311,52 @@ async fn a_newer_schema_is_refused(rig: &Rig) {
     assert!(refused.to_string().contains("newer version of Pixel"), "{refused}");
 }
 
+/// The answer of a commit was lost and the create is sent again, after the task has ended.
+async fn a_repeated_create_does_not_revive_a_task(rig: &Rig) {
+    let store = rig.open().await;
+    let new = task(1, None);
+    store.create(&new).await.unwrap();
+    let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
+    let end = Save { face: Some(face(Status::Failed)), ..save(&lease, Then::End) };
+    assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
+    store.create(&new).await.unwrap();
+    assert!(taken(&store, "acme", 1).await.is_empty());
+}
+
+async fn a_nul_in_an_answer_costs_nothing(rig: &Rig) {
+    let store = rig.open().await;
+    let new = task(1, None);
+    store.create(&new).await.unwrap();
+    let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
+    let id = new_attempt_id();
+    let attempt = NewAttempt {
+        id: id.clone(),
+        slot: 0,
+        round: 0,
+        vendor: "acme".to_owned(),
+        estimate_micros: None,
+        currency: None,
+        sent_at: now(),
+        budget: Budget::default(),
+    };
+    let go = Then::Go { stage: Stage::Leased, due: Stamp::default(), work: Box::new(Work::planned(&[1])) };
+    assert_eq!(store.save(&Save { attempt: Some(attempt), ..save(&lease, go) }).await.unwrap(), Saved::Done);
+    let detail = Some("HTTP 400: \0bad".to_owned());
+    let outcome = AttemptOutcome { id, word: "refused", detail, cost_micros: None, at: now() };
+    assert_eq!(store.save(&Save { outcome: Some(outcome), ..save(&lease, Then::End) }).await.unwrap(), Saved::Done);
+    let kept = store.attempts(&new.id).await.unwrap().pop().unwrap();
+    assert_eq!((kept.outcome.as_deref(), kept.detail.as_deref()), (Some("refused"), Some("HTTP 400: \u{fffd}bad")));
+}
+
+async fn what_has_waited_too_long_is_found(rig: &Rig) {
+    let store = rig.open().await;
+    let old = NewTask { created_at: Stamp(1), ..task(1, None) };
+    store.create(&old).await.unwrap();
+    store.create(&task(2, None)).await.unwrap();
+    let stale = store.claim_stale("acme", Stamp(2)).await.unwrap();
+    assert_eq!(stale.iter().map(|one| &one.lease.task).collect::<Vec<_>>(), [&old.id]);
+}
+
 async fn creates_survive_a_reopen(rig: &Rig) {
     let store = rig.open().await;
     let tasks: Vec<_> = (0..200).map(|at| task(at, None)).collect();
@@ -310,7 +368,7 @@ async fn creates_survive_a_reopen(rig: &Rig) {
     for one in &tasks {
         assert!(store.task(&one.id).await.unwrap().is_some());
     }
-    assert_eq!(store.claim_queued("acme", 256).await.unwrap().len(), 200);
+    assert_eq!(taken(&store, "acme", 256).await.len(), 200);
 }
 
 #[tokio::test]

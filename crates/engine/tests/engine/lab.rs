@@ -41,6 +41,12 @@ pub const CATALOG: &str = r#"
     form = "neither"
     price = { per = "image", micros = 1000, currency = "EUR", source = "test", date = "2026-11-20" }
     times = { poll_ms = 20, poll_max_ms = 50, deadline_s = 3 }
+    [[model]]
+    key = "late"
+    name = "Is asked late"
+    type = "image"
+    form = "neither"
+    times = { poll_ms = 1000, poll_max_ms = 1000, deadline_s = 1 }
 "#;
 
 pub struct Lab;
@@ -202,6 +208,10 @@ fn take(server: &LabServer, body: &[u8]) -> Option<Response> {
             broken()
         }
         "cut before" if is_first => broken(),
+        "500 always" => {
+            accept(&mut ledger);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
         "500 after" if is_first => {
             accept(&mut ledger);
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -222,7 +232,7 @@ async fn poll(State(server): State<LabServer>, Path(id): Path<String>) -> Respon
     let polls = ledger.polls.entry(id.clone()).or_default();
     *polls += 1;
     let (polls, prompt) = (*polls, prompt_of(&ledger, &id));
-    if prompt.starts_with("never ends") || polls < 2 {
+    if prompt.starts_with("never ends") || (polls < 2 && !prompt.starts_with("at once")) {
         return axum::Json(json!({ "state": "some new word" })).into_response();
     }
     axum::Json(json!({ "url": format!("{}/media/{id}", server.base) })).into_response()

@@ -121,7 +121,7 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
     let door = Door::new(blobs.clone(), door::DoorLimits::default()).unwrap();
     let lane = LaneOptions {
         vendor: Arc::new(Lab),
-        credential: Credential::default(),
+        credential: Some(Credential::default()),
         base_url: set.base.unwrap_or_else(|| lab.base.clone()),
         budget: Budget::default(),
         runs_max: set.runs_max,
@@ -219,6 +219,9 @@ async fn a_policy_may_decide_in_advance() {
     let again = Rig::new(Set { policy: HoldPolicy::PayAgain, ..Set::default() }).await;
     let id = again.create("neither", "cut after", 1, None).await;
     assert_eq!((again.end(&id).await.status, again.lab.accepted(id.as_str())), (Status::Completed, 2));
+    let stuck = again.create("neither", "500 always", 1, None).await;
+    again.held(&stuck).await;
+    assert_eq!(again.lab.submits("500 always"), 2, "paid again once, then a person is asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,6 +248,26 @@ async fn a_server_that_stops_in_the_middle_of_a_submission_resends_only_by_key()
         }
         assert_eq!((leases, rig.lab.submits(&prompt), rig.lab.accepted(id.as_str())), (1, submits, 1), "{model}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_ended_while_we_were_down_is_asked_for_before_it_is_given_up() {
+    let rig = Rig::new(Set::default()).await;
+    let id = rig.create("late", "at once", 1, None).await;
+    let accepted = || async { rig.outcomes(&id).await.contains(&"accepted".to_owned()).then_some(()) };
+    pixel_testkit::wait::until("the vendor accepts", LIMIT, accepted).await;
+    let created = rig.engine.store().task(&id).await.unwrap().unwrap().created_at;
+    rig.engine.stop(LIMIT).await;
+    rig.engine.store().close().await;
+    let Rig { folder, lab, engine, catalog } = rig;
+    drop(engine);
+    let past = || async { (now().since(created) > Duration::from_millis(2200)).then_some(()) };
+    pixel_testkit::wait::until("the deadline has passed", LIMIT, past).await;
+    let reopened = || async { reopen(folder.path(), &lab, &catalog).await };
+    let engine = pixel_testkit::wait::until("the data folder is free", LIMIT, reopened).await;
+    engine.start();
+    let rig = Rig { folder, lab, engine, catalog };
+    assert_eq!(rig.end(&id).await.status, Status::Completed);
 }
 
 /// A stopped engine's last calls keep the folder's lock until they are dropped.

@@ -7,6 +7,7 @@ use pixel_core::{
     id::MediaId,
     request::{Checked, Input, Kind, Mode, Origin, Role},
 };
+use pixel_engine::{AdmitError, Keep};
 use pixel_store::{MediaRow, new_media_id, now};
 use serde_json::{Map, Value};
 
@@ -144,7 +145,10 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: &[u8]) -> Result
     let mut stage = app.engine.blobs().stage(app.settings.limits.body_bytes as u64).await.map_err(failed)?;
     stage.write(bytes).await.map_err(failed)?;
     let staged = stage.finish().await.map_err(failed)?;
-    let facts = app.engine.admit(staged).await.map_err(|e| ApiError::bad(format!("'{field}' {}", e.reason)))?;
+    let facts = app.engine.admit(&staged, Keep::No).await.map_err(|error| match error {
+        AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' {}", why.reason)),
+        AdmitError::Ours(error) => failed(error),
+    })?;
     let family = match role {
         Role::Video => "video/",
         Role::Audio => "audio/",

@@ -166,6 +166,10 @@ pub async fn resolve_task(
             StatusCode::CONFLICT,
             "This task's vendor cannot be asked for a lost submission. Choose 'lost' or 'pay_again'.",
         ),
+        ResolveError::Busy => ApiError {
+            retry_after: Some(Duration::from_secs(5)),
+            ..ApiError::unavailable("Another submission of this task is under way. Try again shortly.")
+        },
         ResolveError::Store(error) => error.into(),
     })?;
     let row = app.engine.store().task(&id).await?.ok_or_else(|| unknown_task(id.as_str()))?;

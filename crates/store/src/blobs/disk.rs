@@ -67,6 +67,23 @@ impl Blobs {
         blocking(move || publish_file(&staged, &blob)).await
     }
 
+    /// Publishes a staged file that a stored row still names: it stays where it is until it is
+    /// [discarded](Self::discard), so that a restart finds it again.
+    pub async fn publish_keeping(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
+        let (staged, blob) = (self.staged_path(handle), self.checked_path(sha256)?);
+        blocking(move || link_file(&staged, &blob)).await
+    }
+
+    /// Drops a staged file. One that has gone already is no error.
+    pub async fn discard(&self, handle: &Staged) -> io::Result<()> {
+        let staged = self.staged_path(handle);
+        blocking(move || match fs::remove_file(staged) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        })
+        .await
+    }
+
     /// Stores a small blob: a preview, a data URI.
     pub async fn put(&self, bytes: &[u8]) -> io::Result<StagedBlob> {
         let (this, bytes) = (self.clone(), bytes.to_vec());
@@ -153,6 +170,25 @@ fn publish_file(staged: &Path, blob: &Path) -> io::Result<()> {
         Ok(true) if e.kind() == ErrorKind::NotFound => Ok(()),
         _ => Err(e),
     })?;
+    sync_folder(folder)
+}
+
+/// Gives a staged file its blob's name as a second one.
+fn link_file(staged: &Path, blob: &Path) -> io::Result<()> {
+    let folder = blob.parent().ok_or_else(|| io::Error::other("a blob without a folder"))?;
+    make_folder(folder)?;
+    match fs::hard_link(staged, blob) {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        // A file system without second names: the copy must be whole before it has the blob's name.
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            let copy = staged.with_extension("copy");
+            fs::copy(staged, &copy)?;
+            File::open(&copy)?.sync_data()?;
+            fs::rename(&copy, blob)?;
+        }
+        Err(e) => return Err(e),
+    }
     sync_folder(folder)
 }
 
