@@ -1,8 +1,8 @@
 //! Takes staged bytes in: examined by what they are, then published under their hash.
 
 use crate::{Engine, media};
-use pixel_core::task::Facts;
-use pixel_store::blobs::StagedBlob;
+use pixel_core::{task::Facts, vendor::Staged};
+use pixel_store::blobs::{Blobs, StagedBlob};
 use std::io;
 
 /// Why staged bytes did not become a blob.
@@ -16,29 +16,69 @@ pub enum AdmitError {
     Ours(#[from] io::Error),
 }
 
-/// Whether a stored row still names the staged file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    Yes,
-    No,
+/// Bytes on their way in.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A finished file that nobody names yet.
+    Fresh(StagedBlob),
+    /// A file that a stored row names: it stays in staging until that row is written anew.
+    Named(Staged),
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    pub facts: Facts,
+    /// The thumbnail of a picture that is large enough to need one.
+    pub preview: Option<Facts>,
 }
 
 impl Engine {
-    /// Examines a staged file by its bytes and publishes it; what is unusable is left to the sweep.
-    pub async fn admit(&self, staged: &StagedBlob, keep: Keep) -> Result<Facts, AdmitError> {
-        let inner = &self.0;
-        let permit = inner.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (path, limits) = (inner.blobs.staged_path(&staged.handle), inner.options.media.clone());
-        let (sha256, bytes) = (staged.sha256.clone(), staged.bytes);
-        let examined = tokio::task::spawn_blocking(move || {
+    /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. What is
+    /// unusable is left to the sweep. One trip to a blocking thread does it all.
+    pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
+        let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
+        let work = move || {
             let _permit = permit;
-            media::examine(&path, &sha256, bytes, &limits)
-        });
-        let facts = examined.await.map_err(io::Error::other)??;
-        match keep {
-            Keep::Yes => inner.blobs.publish_keeping(&staged.handle, &staged.sha256).await?,
-            Keep::No => inner.blobs.publish(&staged.handle, &staged.sha256).await?,
-        }
-        Ok(facts)
+            take_in(&blobs, &limits, arrival, preview)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
+}
+
+fn take_in(
+    blobs: &Blobs,
+    limits: &media::MediaLimits,
+    arrival: Arrival,
+    preview: bool,
+) -> Result<Admitted, AdmitError> {
+    let (staged, is_named) = match arrival {
+        Arrival::Fresh(staged) => (staged, false),
+        Arrival::Named(handle) => (blobs.staged(&handle)?, true),
+    };
+    let path = blobs.staged_path(&staged.handle);
+    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits)?;
+    let wanted = preview && media::needs_preview(&facts, limits);
+    let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
+    match is_named {
+        true => blobs.publish_keeping(&staged.handle, &staged.sha256)?,
+        false => blobs.publish(&staged.handle, &staged.sha256)?,
+    }
+    let preview = bytes.and_then(|bytes| match take_in_preview(blobs, limits, &bytes) {
+        Ok(facts) => Some(facts),
+        Err(error) => {
+            // A result without a thumbnail is whole all the same.
+            tracing::warn!(%error, "a preview could not be stored");
+            None
+        }
+    });
+    Ok(Admitted { facts, preview })
+}
+
+fn take_in_preview(blobs: &Blobs, limits: &media::MediaLimits, bytes: &[u8]) -> Result<Facts, AdmitError> {
+    let staged = blobs.stage_bytes(bytes)?;
+    let facts = media::examine(&blobs.staged_path(&staged.handle), &staged.sha256, staged.bytes, limits)?;
+    blobs.publish(&staged.handle, &staged.sha256)?;
+    Ok(facts)
 }

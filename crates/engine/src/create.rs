@@ -2,27 +2,49 @@
 
 use crate::Engine;
 use pixel_core::id::TaskId;
-use pixel_store::{NewTask, StoreError, TaskRow};
+use pixel_store::{Budget, NewTask, StoreError, TaskRow};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 impl Engine {
-    /// Stores a task and wakes the schedule. When this returns, the task is on stable storage.
+    /// Stores a task and sees to it that it is worked on. When this returns, the task is on stable
+    /// storage.
     pub async fn create(&self, mut task: NewTask) -> Result<TaskId, StoreError> {
         task.rank = self.0.ranks.next(&task.vendor, task.project_id.as_deref(), task.work.slots.len());
-        let engine = self.clone();
+        task.leased = self.may_begin_at_once(&task.vendor);
+        let (engine, id) = (self.clone(), task.id.clone());
         // A write of its own task: a caller that hangs up cancels its handler, not the write.
         let written = tokio::spawn(async move {
-            engine.0.store.create(&task).await?;
-            if let Some(lane) = engine.0.lanes.get(&task.vendor) {
-                lane.pending.store(true, Ordering::Release);
+            let (vendor, rank) = (task.vendor.clone(), task.rank);
+            match engine.0.store.create(task).await? {
+                Some(claimed) => {
+                    engine.0.ranks.taken(&vendor, rank);
+                    engine.begin(claimed);
+                }
+                None => engine.queued(&vendor),
             }
-            engine.wake();
-            Ok(task.id)
+            Ok(id)
         });
         written.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Nothing is known to stand before it in the queue, and its vendor has room.
+    fn may_begin_at_once(&self, vendor: &str) -> bool {
+        let Some(lane) = self.0.lanes.get(vendor) else { return false };
+        !lane.pending.load(Ordering::Acquire)
+            && lane.options.budget == Budget::default()
+            && lane.capacity() > 0
+            && self.0.runs.available_permits() > 0
+            && !self.0.stopping.is_cancelled()
+    }
+
+    fn queued(&self, vendor: &str) {
+        if let Some(lane) = self.0.lanes.get(vendor) {
+            lane.pending.store(true, Ordering::Release);
+        }
+        self.wake();
     }
 
     /// The task's row, once it has ended or `wait` is over; `None` when there is no such task.

@@ -1,7 +1,7 @@
 //! Fetches and judges a task's inputs before its vendor hears of it.
 
 use crate::{
-    admit::{AdmitError, Keep},
+    admit::{AdmitError, Arrival},
     fetch::FetchError,
     internal,
     run::{Run, Stop},
@@ -69,12 +69,16 @@ impl Run {
                     Role::Reference | Role::FirstFrame | Role::LastFrame => limits.image_bytes,
                 };
                 let staged = inner.fetcher.fetch(url, cap).await.map_err(|error| trouble(input, error))?;
-                self.engine.admit(&staged, Keep::No).await.map_err(|error| match error {
-                    AdmitError::Unusable(why) => {
-                        Trouble::Final(Error::new(ErrorKind::InputRefused, format!("'{}' {}", input.field, why.reason)))
-                    }
-                    AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
-                })?
+                let admitted = self.engine.admit(Arrival::Fresh(staged), false).await;
+                admitted
+                    .map_err(|error| match error {
+                        AdmitError::Unusable(why) => Trouble::Final(Error::new(
+                            ErrorKind::InputRefused,
+                            format!("'{}' {}", input.field, why.reason),
+                        )),
+                        AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
+                    })?
+                    .facts
             }
         };
         let family = match input.role {

@@ -27,7 +27,7 @@ mod waits;
 mod watch;
 mod writes;
 
-pub use admit::{AdmitError, Keep};
+pub use admit::{AdmitError, Admitted, Arrival};
 pub use lane::{Lane, LaneState};
 pub use options::{EngineOptions, HoldPolicy, HoldRules, LaneOptions};
 pub use resolve::ResolveError;

@@ -2,7 +2,7 @@
 //! announced.
 
 use crate::{
-    AdmitError, Engine, Keep,
+    AdmitError, Admitted, Arrival, Engine,
     fetch::FetchError,
     media,
     run::Stop,
@@ -16,6 +16,7 @@ use pixel_core::{
     vendor::{Mark, Output, Source, Staged},
 };
 use pixel_store::{MediaRow, blobs::StagedBlob, new_media_id, now};
+use std::io;
 
 /// Links of one slot that may expire, or bring bytes that are no whole file, before the slot fails.
 const TRIES: u32 = 4;
@@ -98,10 +99,10 @@ impl Cursor<'_> {
         }
         self.slot.state = SlotState::Done { media };
         let left = self.leave().await?;
-        for handle in staged {
-            if let Err(error) = self.run.engine.0.blobs.discard(&handle).await {
-                tracing::debug!(%error, "a staged file is left to the sweep");
-            }
+        if !staged.is_empty() {
+            let blobs = self.run.engine.0.blobs.clone();
+            // Nobody waits for it, and what is missed is left to the sweep.
+            drop(tokio::task::spawn_blocking(move || staged.iter().try_for_each(|handle| blobs.discard(handle))));
         }
         Ok(left)
     }
@@ -134,12 +135,16 @@ impl Engine {
         if let Some(Failure { message, .. }) = &output.failed {
             return Err(Trouble::Final(Error::new(ErrorKind::VendorFailed, message.clone())));
         }
-        let facts = self.take(kind, &output.media).await?;
+        let Admitted { facts, preview } = self.take(kind, &output.media, output.poster.is_none()).await?;
         if !facts.content_type.starts_with(family(kind)) {
             let message = format!("The vendor's result is {}, which is not {}.", facts.content_type, kind.as_str());
             return Err(Trouble::Final(Error::new(ErrorKind::ResultUnusable, message)));
         }
-        let preview = self.preview(&facts, output.poster.as_ref()).await;
+        let preview = match (preview, &output.poster) {
+            (Some(preview), _) => Some(preview),
+            (None, Some(poster)) => self.take(Kind::Image, poster, false).await.ok().map(|taken| taken.facts),
+            (None, None) => self.poster(&facts).await,
+        };
         let mut rows = vec![row(&facts)];
         let preview = preview.map(|facts| {
             let row = row(&facts);
@@ -158,23 +163,20 @@ impl Engine {
     }
 
     /// Brings one source into the store and says what its bytes are.
-    async fn take(&self, kind: Kind, source: &Source) -> Result<Facts, Trouble> {
+    async fn take(&self, kind: Kind, source: &Source, preview: bool) -> Result<Admitted, Trouble> {
         let unusable = |why: String| Trouble::Final(Error::new(ErrorKind::ResultUnusable, why));
-        let (staged, keep) = match source {
+        let (arrival, is_link) = match source {
             Source::Missing => return Err(unusable("The vendor did not make this result.".to_owned())),
-            Source::Staged(handle) => match self.0.blobs.staged(handle).await {
-                Ok(staged) => (staged, Keep::Yes),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    return Err(unusable("The vendor's result was lost before it was stored.".to_owned()));
-                }
-                Err(error) => return Err(Trouble::Again(format!("it could not be read back: {error}"))),
-            },
-            Source::Link { url, .. } => (self.fetch_result(kind, url).await?, Keep::No),
+            Source::Staged(handle) => (Arrival::Named(handle.clone()), false),
+            Source::Link { url, .. } => (Arrival::Fresh(self.fetch_result(kind, url).await?), true),
         };
-        self.admit(&staged, keep).await.map_err(|error| match error {
+        self.admit(arrival, preview).await.map_err(|error| match error {
+            AdmitError::Ours(error) if !is_link && error.kind() == io::ErrorKind::NotFound => {
+                unusable("The vendor's result was lost before it was stored.".to_owned())
+            }
             AdmitError::Ours(error) => Trouble::Again(format!("it could not be stored: {error}")),
             // A link may have been cut short on its way; what the vendor sent in its answer was not.
-            AdmitError::Unusable(why) if keep == Keep::No => {
+            AdmitError::Unusable(why) if is_link => {
                 Trouble::Broken(format!("the vendor's result {}", why.reason.trim_end_matches('.')))
             }
             AdmitError::Unusable(why) => unusable(format!("The vendor's result {}.", why.reason.trim_end_matches('.'))),
@@ -203,28 +205,13 @@ impl Engine {
         })
     }
 
-    /// A thumbnail or poster; a result without one is whole all the same.
-    async fn preview(&self, facts: &Facts, poster: Option<&Source>) -> Option<Facts> {
-        if let Some(source) = poster {
-            return self.take(Kind::Image, source).await.ok();
-        }
-        let path = self.0.blobs.path(&facts.sha256);
-        let bytes = if facts.content_type.starts_with("video/") {
-            media::poster(self.0.options.ffmpeg.as_deref()?, &path, facts).await?
-        } else if facts.content_type.starts_with("image/") {
-            let permit = self.0.decodes.clone().acquire_owned().await.ok()?;
-            let (facts, limits) = (facts.clone(), self.0.options.media.clone());
-            let shrunk = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                media::preview(&path, &facts, &limits)
-            });
-            shrunk.await.ok()??
-        } else {
-            return None;
-        };
-        let mut stage = self.0.blobs.stage(bytes.len() as u64).await.ok()?;
-        stage.write(&bytes).await.ok()?;
-        self.admit(&stage.finish().await.ok()?, Keep::No).await.ok()
+    /// A picture of a clip that came without one; a result without it is whole all the same.
+    async fn poster(&self, facts: &Facts) -> Option<Facts> {
+        let program = self.0.options.ffmpeg.as_deref().filter(|_| facts.content_type.starts_with("video/"))?;
+        let bytes = media::poster(program, &self.0.blobs.path(&facts.sha256), facts).await?;
+        let blobs = self.0.blobs.clone();
+        let staged = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await.ok()?.ok()?;
+        self.admit(Arrival::Fresh(staged), false).await.ok().map(|taken| taken.facts)
     }
 }
 

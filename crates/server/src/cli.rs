@@ -98,13 +98,23 @@ fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Ou
     }
 }
 
+/// Threads for file work, beside those that local jobs fill: enough to keep a disk's queue busy.
+const BLOCKING_THREADS: usize = 32;
+
 fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
     let Loaded { settings, warnings, .. } = loaded;
     logs::init(&settings.log, io::stderr().is_terminal() && environment.wants_color())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(settings.workers).enable_all().build()?;
+    // Whole huge pages for the few kilobytes that a thread needs would multiply the memory; without
+    // them everything works as well, so a kernel that refuses is no failure.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.workers)
+        .max_blocking_threads(settings.engine.local_jobs + BLOCKING_THREADS)
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(run::serve(settings, environment.find_program("ffmpeg")));
     // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(500));

@@ -127,8 +127,8 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
             "INSERT INTO work (task_id, vendor, rank, model, project_id, request, state, created_at, \
              stage, due_at, fence, in_flight) \
              SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, \
-             0, 0, 0, 0 FROM (VALUES {}) AS v",
-            values_list(chunk.len(), 8)
+             v.column9, {{NOW}} + v.column10, v.column11, 0 FROM (VALUES {}) AS v",
+            values_list(chunk.len(), 11)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }

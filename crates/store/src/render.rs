@@ -4,8 +4,13 @@ use crate::{
     db::Val,
     rows::{AttemptOutcome, Budget, Face, MediaRow, NewAttempt, NewTask, Save, Then},
 };
-use pixel_core::{Stamp, id::TaskId, task::Status};
+use pixel_core::{
+    Stamp,
+    id::TaskId,
+    task::{Stage, Status},
+};
 use serde::Serialize;
+use std::time::Duration;
 
 /// One row's values.
 pub(crate) type Values = Vec<Val>;
@@ -45,7 +50,7 @@ fn stamp(at: Stamp) -> Val {
     Val::Int(at.0)
 }
 
-pub(crate) fn create(task: &NewTask) -> CreateRow {
+pub(crate) fn create(task: &NewTask, lease: Duration) -> CreateRow {
     let id = task.id.as_str();
     let public = vec![
         id.into(),
@@ -72,6 +77,9 @@ pub(crate) fn create(task: &NewTask) -> CreateRow {
         json(&task.request).into(),
         json(&task.work).into(),
         stamp(task.created_at),
+        if task.leased { Stage::Leased } else { Stage::Queued }.number().into(),
+        i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4).into(),
+        i64::from(task.leased).into(),
     ];
     CreateRow { id: id.to_owned(), task: public, work }
 }

@@ -30,6 +30,8 @@ pub struct NewTask {
     pub cost: Option<Cost>,
     /// Place in the vendor's queue; see `engine::ranks`.
     pub rank: i64,
+    /// Leased to this process from birth, because nothing stands before it in the queue.
+    pub leased: bool,
     pub created_at: Stamp,
 }
 

@@ -8,7 +8,9 @@ use crate::{
     db::Pool,
     open::{self, Source},
     read, render,
-    rows::{AttemptRow, Budget, Claimed, Filter, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then},
+    rows::{
+        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then,
+    },
     writer::{self, Pending},
 };
 use pixel_core::{
@@ -122,9 +124,26 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Stores a task. When this returns, it is on stable storage.
-    pub async fn create(&self, task: &NewTask) -> Result<(), StoreError> {
-        self.ask(Op::Create(render::create(task))).await.map(drop)
+    /// Stores a task. When this returns, it is on stable storage; a task that is leased from birth
+    /// comes back as claimed.
+    pub async fn create(&self, task: NewTask) -> Result<Option<Claimed>, StoreError> {
+        let until = Instant::now() + self.0.lease;
+        self.ask(Op::Create(render::create(&task, self.0.lease))).await?;
+        if !task.leased {
+            return Ok(None);
+        }
+        let lease = Lease { task: task.id, fence: 1 };
+        self.0.leases.take(lease.clone(), until);
+        Ok(Some(Claimed {
+            lease,
+            vendor: task.vendor,
+            model: task.model,
+            project_id: task.project_id,
+            rank: task.rank,
+            request: task.request,
+            work: task.work,
+            created_at: task.created_at,
+        }))
     }
 
     /// Gives a published blob an id and an address.

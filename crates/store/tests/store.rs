@@ -58,6 +58,7 @@ on_both!(
     creates_survive_a_reopen,
     a_repeated_create_does_not_revive_a_task,
     a_nul_in_an_answer_costs_nothing,
+    a_task_may_be_leased_from_birth,
     what_has_waited_too_long_is_found,
 );
 
@@ -94,6 +95,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         warnings: Vec::new(),
         cost: None,
         rank,
+        leased: false,
         created_at: now(),
     }
 }
@@ -135,7 +137,7 @@ async fn claim_due_within(store: &Store, limit: Duration) -> Vec<Claimed> {
 async fn a_task_is_read_as_written(rig: &Rig) {
     let store = rig.open().await;
     let new = task(1, Some("proj_1"));
-    store.create(&new).await.unwrap();
+    store.create(new.clone()).await.unwrap();
     let row = store.task(&new.id).await.unwrap().unwrap();
     assert_eq!((row.status, row.kind, row.project_id.as_deref()), (Status::Pending, Kind::Image, Some("proj_1")));
     assert_eq!(row.params, new.params);
@@ -150,7 +152,7 @@ async fn lists_are_newest_first_and_paged(rig: &Rig) {
     for at in 0..7 {
         let new = task(at, Some(if at % 2 == 0 { "even" } else { "odd" }));
         ids.push(new.id.clone());
-        store.create(&new).await.unwrap();
+        store.create(new.clone()).await.unwrap();
     }
     ids.reverse();
     let page = store.list(&Filter::default(), 4).await.unwrap();
@@ -166,7 +168,7 @@ async fn lists_are_newest_first_and_paged(rig: &Rig) {
 async fn the_queue_is_taken_in_order_of_rank(rig: &Rig) {
     let store = rig.open().await;
     for rank in [5, 1, 4, 2, 3] {
-        store.create(&task(rank, None)).await.unwrap();
+        store.create(task(rank, None)).await.unwrap();
     }
     let first = taken(&store, "acme", 2).await;
     let mut ranks: Vec<_> = first.iter().map(|one| one.rank).collect();
@@ -178,7 +180,7 @@ async fn the_queue_is_taken_in_order_of_rank(rig: &Rig) {
 
 async fn a_late_holder_writes_nothing(rig: &Rig) {
     let store = rig.open().await;
-    store.create(&task(1, None)).await.unwrap();
+    store.create(task(1, None)).await.unwrap();
     let late = taken(&store, "acme", 1).await.pop().unwrap().lease;
     assert_eq!(store.save(&save(&late, wait_until(now()))).await.unwrap(), Saved::Done);
     let holder = claim_due_within(&store, LEASE).await.pop().unwrap().lease;
@@ -193,7 +195,7 @@ async fn a_late_holder_writes_nothing(rig: &Rig) {
 
 async fn a_lease_is_kept_by_its_heartbeat(rig: &Rig) {
     let store = rig.open().await;
-    store.create(&task(1, None)).await.unwrap();
+    store.create(task(1, None)).await.unwrap();
     let held = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let until = std::time::Instant::now() + LEASE * 2;
     while std::time::Instant::now() < until {
@@ -206,7 +208,7 @@ async fn a_lease_is_kept_by_its_heartbeat(rig: &Rig) {
 
 async fn a_lost_lease_is_taken_over(rig: &Rig) {
     let store = rig.open().await;
-    store.create(&task(1, None)).await.unwrap();
+    store.create(task(1, None)).await.unwrap();
     let lost = taken(&store, "acme", 1).await.pop().unwrap().lease;
     // As a crash would: the row stays leased, and no heartbeat comes any more.
     store.close().await;
@@ -220,7 +222,7 @@ async fn a_lost_lease_is_taken_over(rig: &Rig) {
 async fn budgets_are_never_exceeded(rig: &Rig) {
     let store = rig.open().await;
     for rank in 0..20 {
-        store.create(&task(rank, None)).await.unwrap();
+        store.create(task(rank, None)).await.unwrap();
     }
     let claimed = taken(&store, "acme", 20).await;
     let send = |one: &Claimed, budget: Budget| {
@@ -251,7 +253,7 @@ async fn budgets_are_never_exceeded(rig: &Rig) {
     assert_eq!(admitted, 1, "one every ten seconds: {verdicts:?}");
     let later = |v: &Result<Saved, StoreError>| matches!(v, Ok(Saved::Later(wait)) if *wait <= Duration::from_secs(10));
     assert_eq!(verdicts.iter().filter(|v| later(v)).count(), 19);
-    store.create(&task(99, None)).await.unwrap();
+    store.create(task(99, None)).await.unwrap();
     let spent = store.claim_queued("acme", rate, 9).await.unwrap();
     assert!(spent.tasks.is_empty() && spent.spent.is_some(), "nothing is leased that could not be sent");
     let full = store.claim_queued("acme", places, 9).await.unwrap();
@@ -261,7 +263,7 @@ async fn budgets_are_never_exceeded(rig: &Rig) {
 async fn a_terminal_task_does_not_change(rig: &Rig) {
     let store = rig.open().await;
     let new = task(1, None);
-    store.create(&new).await.unwrap();
+    store.create(new.clone()).await.unwrap();
     let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let end = Save { face: Some(face(Status::Failed)), ..save(&lease, Then::End) };
     assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
@@ -280,11 +282,11 @@ async fn a_cancelled_caller_leaves_nothing_open(rig: &Rig) {
         let new = task(at, None);
         let cut = Duration::from_micros((at.unsigned_abs() % 40) * 50);
         // Whether it was cut or not, the store must stay whole.
-        let _ = tokio::time::timeout(cut, store.create(&new)).await;
+        let _ = tokio::time::timeout(cut, store.create(new.clone())).await;
         let _ = tokio::time::timeout(cut, store.task(&new.id)).await;
     }
     let last = task(1000, None);
-    store.create(&last).await.unwrap();
+    store.create(last.clone()).await.unwrap();
     assert!(store.task(&last.id).await.unwrap().is_some());
     if let (Some(cluster), Some(url)) = (&rig._cluster, &rig.options.database_url) {
         let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
@@ -311,22 +313,33 @@ async fn a_newer_schema_is_refused(rig: &Rig) {
     assert!(refused.to_string().contains("newer version of Pixel"), "{refused}");
 }
 
+async fn a_task_may_be_leased_from_birth(rig: &Rig) {
+    let store = rig.open().await;
+    let new = NewTask { leased: true, ..task(1, None) };
+    let born = store.create(new.clone()).await.unwrap().unwrap();
+    assert_eq!((&born.lease.task, &born.work), (&new.id, &new.work));
+    assert!(taken(&store, "acme", 1).await.is_empty() && store.claim_due(1).await.unwrap().is_empty());
+    assert_eq!(store.save(&save(&born.lease, wait_until(now()))).await.unwrap(), Saved::Done);
+    let next = claim_due_within(&store, LEASE).await.pop().unwrap();
+    assert_eq!((next.lease.fence, next.request), (2, new.request));
+}
+
 /// The answer of a commit was lost and the create is sent again, after the task has ended.
 async fn a_repeated_create_does_not_revive_a_task(rig: &Rig) {
     let store = rig.open().await;
     let new = task(1, None);
-    store.create(&new).await.unwrap();
+    store.create(new.clone()).await.unwrap();
     let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let end = Save { face: Some(face(Status::Failed)), ..save(&lease, Then::End) };
     assert_eq!(store.save(&end).await.unwrap(), Saved::Done);
-    store.create(&new).await.unwrap();
+    store.create(new.clone()).await.unwrap();
     assert!(taken(&store, "acme", 1).await.is_empty());
 }
 
 async fn a_nul_in_an_answer_costs_nothing(rig: &Rig) {
     let store = rig.open().await;
     let new = task(1, None);
-    store.create(&new).await.unwrap();
+    store.create(new.clone()).await.unwrap();
     let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
     let id = new_attempt_id();
     let attempt = NewAttempt {
@@ -351,8 +364,8 @@ async fn a_nul_in_an_answer_costs_nothing(rig: &Rig) {
 async fn what_has_waited_too_long_is_found(rig: &Rig) {
     let store = rig.open().await;
     let old = NewTask { created_at: Stamp(1), ..task(1, None) };
-    store.create(&old).await.unwrap();
-    store.create(&task(2, None)).await.unwrap();
+    store.create(old.clone()).await.unwrap();
+    store.create(task(2, None)).await.unwrap();
     let stale = store.claim_stale("acme", Stamp(2)).await.unwrap();
     assert_eq!(stale.iter().map(|one| &one.lease.task).collect::<Vec<_>>(), [&old.id]);
 }
@@ -360,7 +373,7 @@ async fn what_has_waited_too_long_is_found(rig: &Rig) {
 async fn creates_survive_a_reopen(rig: &Rig) {
     let store = rig.open().await;
     let tasks: Vec<_> = (0..200).map(|at| task(at, None)).collect();
-    let written = futures_util::future::join_all(tasks.iter().map(|one| store.create(one))).await;
+    let written = futures_util::future::join_all(tasks.iter().map(|one| store.create(one.clone()))).await;
     assert!(written.iter().all(Result::is_ok));
     store.close().await;
     drop(store);

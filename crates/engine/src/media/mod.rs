@@ -18,7 +18,7 @@ mod tests;
 mod wav;
 mod webm;
 
-pub use preview::{poster, preview};
+pub use preview::{needs_preview, poster, preview};
 
 use pixel_core::{size::Size, task::Facts};
 use sniff::{Class, Format};

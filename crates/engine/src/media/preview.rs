@@ -14,6 +14,15 @@ const JPEG_QUALITY: u8 = 82;
 const POSTER_TIME: Duration = Duration::from_secs(20);
 const POSTER_BYTES_MAX: u64 = 8 << 20;
 
+/// A picture within the size of a thumbnail needs none below this many bytes.
+const SMALL_BYTES: u64 = 256 << 10;
+
+/// Whether a picture is too large to be its own thumbnail.
+pub fn needs_preview(facts: &Facts, limits: &MediaLimits) -> bool {
+    let fits = facts.size.is_some_and(|size| size.width.max(size.height) <= limits.preview_side);
+    !fits || facts.bytes > SMALL_BYTES
+}
+
 /// The thumbnail of a picture that was examined: JPEG, or PNG where something shines through.
 /// `None` for what is no picture, and for one that cannot be decoded within the limits. Blocking.
 pub fn preview(path: &Path, facts: &Facts, limits: &MediaLimits) -> Option<Vec<u8>> {

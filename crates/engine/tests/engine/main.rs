@@ -88,6 +88,7 @@ impl Rig {
             warnings: Vec::new(),
             cost: plan.cost,
             rank: 0,
+            leased: false,
             created_at: now(),
         };
         self.engine.create(task).await.unwrap()
@@ -348,10 +349,11 @@ async fn a_flood_does_not_delay_a_quiet_project() {
     }
     let quiet = rig.create("neither", "fine:quiet", 1, Some("quiet")).await;
     rig.end(&quiet).await;
-    let ledger = rig.lab.ledger.lock().unwrap();
-    let place = ledger.submits.iter().position(|(_, prompt)| prompt == "fine:quiet").unwrap();
+    let place = {
+        let ledger = rig.lab.ledger.lock().unwrap();
+        ledger.submits.iter().position(|(_, prompt)| prompt == "fine:quiet").unwrap()
+    };
     // Those that the vendor had taken already, and its own turn; not the sixty.
     assert!(place < 50, "the quiet project was {place}th");
-    drop(ledger);
     rig.engine.stop(Duration::from_secs(5)).await;
 }

@@ -168,6 +168,7 @@ async fn create(
         warnings,
         cost,
         rank: 0,
+        leased: false,
         created_at: now(),
     };
     let task_id = app.engine.create(task).await?.to_string();

@@ -7,7 +7,7 @@ use pixel_core::{
     id::MediaId,
     request::{Checked, Input, Kind, Mode, Origin, Role},
 };
-use pixel_engine::{AdmitError, Keep};
+use pixel_engine::{AdmitError, Arrival};
 use pixel_store::{MediaRow, new_media_id, now};
 use serde_json::{Map, Value};
 
@@ -126,7 +126,7 @@ pub async fn store(
             }
             From::Ready(Origin::Url(_)) => {}
             From::Data(bytes) => {
-                let row = store_bytes(app, &one.field, one.role, &bytes).await?;
+                let row = store_bytes(app, &one.field, one.role, bytes).await?;
                 if let Some(slot) = params.pointer_mut(&one.pointer) {
                     *slot = Value::String(view::media_url(base, row.id.as_str(), &row.facts.ext));
                 }
@@ -137,18 +137,19 @@ pub async fn store(
     Ok(())
 }
 
-async fn store_bytes(app: &App, field: &str, role: Role, bytes: &[u8]) -> Result<MediaRow, ApiError> {
+async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Result<MediaRow, ApiError> {
     let failed = |error: std::io::Error| {
         tracing::error!(%error, "an input could not be staged");
         ApiError::unavailable("The input could not be stored. Try again shortly.")
     };
-    let mut stage = app.engine.blobs().stage(app.settings.limits.body_bytes as u64).await.map_err(failed)?;
-    stage.write(bytes).await.map_err(failed)?;
-    let staged = stage.finish().await.map_err(failed)?;
-    let facts = app.engine.admit(&staged, Keep::No).await.map_err(|error| match error {
+    let blobs = app.engine.blobs().clone();
+    let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;
+    let staged = staging.map_err(std::io::Error::other).flatten().map_err(failed)?;
+    let admitted = app.engine.admit(Arrival::Fresh(staged), false).await.map_err(|error| match error {
         AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' {}", why.reason)),
         AdmitError::Ours(error) => failed(error),
     })?;
+    let facts = admitted.facts;
     let family = match role {
         Role::Video => "video/",
         Role::Audio => "audio/",

@@ -2,7 +2,7 @@
 
 use super::{
     BlockingStage, StageWriter, StagedBlob,
-    stage::{Flush, blocking, hex, sync_folder},
+    stage::{blocking, hex, sync_folder},
 };
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
@@ -61,50 +61,37 @@ impl Blobs {
     }
 
     /// Moves a staged file to its hash and flushes the move. Publishing again is harmless, and so
-    /// is publishing what is stored already: the staged copy is dropped.
-    pub async fn publish(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
-        let (staged, blob) = (self.staged_path(handle), self.checked_path(sha256)?);
-        blocking(move || publish_file(&staged, &blob)).await
+    /// is publishing what is stored already: the staged copy is dropped. Blocking.
+    pub fn publish(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
+        publish_file(&self.staged_path(handle), &self.checked_path(sha256)?)
     }
 
     /// Publishes a staged file that a stored row still names: it stays where it is until it is
-    /// [discarded](Self::discard), so that a restart finds it again.
-    pub async fn publish_keeping(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
-        let (staged, blob) = (self.staged_path(handle), self.checked_path(sha256)?);
-        blocking(move || link_file(&staged, &blob)).await
+    /// [discarded](Self::discard), so that a restart finds it again. Blocking.
+    pub fn publish_keeping(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
+        link_file(&self.staged_path(handle), &self.checked_path(sha256)?)
     }
 
-    /// Drops a staged file. One that has gone already is no error.
-    pub async fn discard(&self, handle: &Staged) -> io::Result<()> {
-        let staged = self.staged_path(handle);
-        blocking(move || match fs::remove_file(staged) {
+    /// Drops a staged file. One that has gone already is no error. Blocking.
+    pub fn discard(&self, handle: &Staged) -> io::Result<()> {
+        match fs::remove_file(self.staged_path(handle)) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
             _ => Ok(()),
-        })
-        .await
+        }
     }
 
-    /// Stores a small blob: a preview, a data URI.
-    pub async fn put(&self, bytes: &[u8]) -> io::Result<StagedBlob> {
-        let (this, bytes) = (self.clone(), bytes.to_vec());
-        blocking(move || {
-            let mut stage = this.stage_blocking(bytes.len() as u64)?;
-            stage.write_all(&bytes)?;
-            let staged = stage.finish_with(Flush::Bytes)?;
-            publish_file(&this.staged_path(&staged.handle), &this.checked_path(&staged.sha256)?)?;
-            Ok(staged)
-        })
-        .await
+    /// Stages a small blob: a preview, a data URI. Blocking.
+    pub fn stage_bytes(&self, bytes: &[u8]) -> io::Result<StagedBlob> {
+        let mut stage = self.stage_blocking(bytes.len() as u64)?;
+        stage.write_all(bytes)?;
+        stage.finish()
     }
 
-    /// Takes the facts of a staged file again, as after a restart.
-    pub async fn staged(&self, handle: &Staged) -> io::Result<StagedBlob> {
-        let (path, handle) = (self.staged_path(handle), handle.clone());
-        blocking(move || {
-            let (sha256, bytes) = hash_file(&path)?;
-            Ok(StagedBlob { handle, sha256, bytes })
-        })
-        .await
+    /// Takes the facts of a staged file again: of one that came out of an answer, or as after a
+    /// restart. Blocking.
+    pub fn staged(&self, handle: &Staged) -> io::Result<StagedBlob> {
+        let (sha256, bytes) = hash_file(&self.staged_path(handle))?;
+        Ok(StagedBlob { handle: handle.clone(), sha256, bytes })
     }
 
     /// Where a blob lies. A name that is no hash leads to a file that never exists.

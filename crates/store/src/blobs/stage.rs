@@ -47,11 +47,9 @@ impl Draft {
         Ok(())
     }
 
-    fn finish(mut self, handle: Staged, flush: Flush) -> io::Result<StagedBlob> {
+    /// Flushes the bytes. The name is made durable by the publishing that follows at once.
+    fn finish(mut self, handle: Staged) -> io::Result<StagedBlob> {
         self.file()?.sync_data()?;
-        if let (Flush::Entry, Some(folder)) = (flush, self.path.parent()) {
-            sync_folder(folder)?;
-        }
         self.finished = true;
         let hash = mem::take(&mut self.hash);
         Ok(StagedBlob { handle, sha256: hex(&hash.finalize()), bytes: self.bytes })
@@ -65,15 +63,6 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// How much of a finished file survives a power cut.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Flush {
-    /// The bytes; the name is made durable by the publishing that follows at once.
-    Bytes,
-    /// The bytes and the name: a row may refer to the handle.
-    Entry,
 }
 
 /// Counts against a cap before anything is written.
@@ -141,16 +130,12 @@ impl StageWriter {
         Ok(())
     }
 
-    /// Flushes the file and its name: the handle then survives a power cut.
-    pub async fn finish(self) -> io::Result<StagedBlob> {
-        self.finish_with(Flush::Entry).await
-    }
-
-    async fn finish_with(mut self, flush: Flush) -> io::Result<StagedBlob> {
+    /// Flushes the file.
+    pub async fn finish(mut self) -> io::Result<StagedBlob> {
         let mut draft = self.draft.take().ok_or_else(broken)?;
         blocking(move || {
             draft.append(&self.buffer)?;
-            draft.finish(self.handle, flush)
+            draft.finish(self.handle)
         })
         .await
     }
@@ -170,13 +155,10 @@ impl BlockingStage {
         Self { handle, draft: Draft::new(path), buffer: Vec::new(), cap: Cap::new(cap_bytes) }
     }
 
-    pub fn finish(self) -> io::Result<StagedBlob> {
-        self.finish_with(Flush::Entry)
-    }
-
-    pub(super) fn finish_with(mut self, flush: Flush) -> io::Result<StagedBlob> {
+    /// Flushes the file.
+    pub fn finish(mut self) -> io::Result<StagedBlob> {
         self.draft.append(&self.buffer)?;
-        self.draft.finish(self.handle, flush)
+        self.draft.finish(self.handle)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Blobs on a real folder.
 
-use super::Blobs;
+use super::{Blobs, StagedBlob};
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
 use std::{
@@ -17,6 +17,13 @@ fn open() -> (TempDir, Blobs) {
     let data = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(&data.path().join("data")).unwrap();
     (data, blobs)
+}
+
+/// Stores bytes: staged, and published at once.
+fn put(blobs: &Blobs, bytes: &[u8]) -> std::io::Result<StagedBlob> {
+    let staged = blobs.stage_bytes(bytes)?;
+    blobs.publish(&staged.handle, &staged.sha256)?;
+    Ok(staged)
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -39,15 +46,15 @@ async fn a_blob_is_staged_published_and_read() {
         let staged = writer.finish().await.unwrap();
         assert_eq!((staged.bytes, &staged.sha256), (size, &sha256(&bytes)));
         assert!(!blobs.path(&staged.sha256).exists(), "visible before it is published");
-        assert_eq!(blobs.staged(&staged.handle).await.unwrap(), staged);
+        assert_eq!(blobs.staged(&staged.handle).unwrap(), staged);
 
-        blobs.publish(&staged.handle, &staged.sha256).await.unwrap();
+        blobs.publish(&staged.handle, &staged.sha256).unwrap();
         let (mut file, length) = blobs.open_read(&staged.sha256).await.unwrap();
         let mut read = Vec::new();
         file.read_to_end(&mut read).await.unwrap();
         assert!(length == size && read == bytes, "{size} bytes differ");
         // After a crash the publishing is done again.
-        blobs.publish(&staged.handle, &staged.sha256).await.unwrap();
+        blobs.publish(&staged.handle, &staged.sha256).unwrap();
     }
     assert_eq!(count(&data, "staging"), 0);
 }
@@ -55,13 +62,13 @@ async fn a_blob_is_staged_published_and_read() {
 #[tokio::test]
 async fn equal_bytes_are_stored_once() {
     let (data, blobs) = open();
-    let first = blobs.put(b"picture").await.unwrap();
+    let first = put(&blobs, b"picture").unwrap();
     let mut writer = blobs.stage_blocking(100).unwrap();
     writer.write_all(b"pic").unwrap();
     writer.write_all(b"ture").unwrap();
     let second = writer.finish().unwrap();
     assert_eq!((&second.sha256, second.handle == first.handle), (&first.sha256, false));
-    blobs.publish(&second.handle, &second.sha256).await.unwrap();
+    blobs.publish(&second.handle, &second.sha256).unwrap();
     assert_eq!((count(&data, "staging"), count(&data, "blobs")), (0, 1));
     assert_eq!(fs::read(blobs.path(&first.sha256)).unwrap(), b"picture");
 }
@@ -73,10 +80,30 @@ async fn publishing_at_the_same_time_is_harmless() {
         let mut writer = blobs.stage(9).await.unwrap();
         writer.write(&[round]).await.unwrap();
         let staged = writer.finish().await.unwrap();
-        let publish = || blobs.publish(&staged.handle, &staged.sha256);
-        let (a, b, c) = tokio::join!(publish(), publish(), publish());
-        assert!(a.is_ok() && b.is_ok() && c.is_ok(), "{a:?} {b:?} {c:?}");
+        std::thread::scope(|threads| {
+            let publish = || blobs.publish(&staged.handle, &staged.sha256);
+            let keeping = || blobs.publish_keeping(&staged.handle, &staged.sha256);
+            let (a, b) = (threads.spawn(publish), threads.spawn(publish));
+            assert!(a.join().unwrap().is_ok() && b.join().unwrap().is_ok());
+            // The staged name has gone by now, which a publisher that needs it must hear of.
+            let late = keeping();
+            assert!(late.is_ok() || late.unwrap_err().kind() == io::ErrorKind::NotFound);
+        });
     }
+}
+
+#[test]
+fn what_a_row_names_stays_in_staging_until_it_is_discarded() {
+    let (data, blobs) = open();
+    let staged = blobs.stage_bytes(b"picture").unwrap();
+    for _ in 0..2 {
+        blobs.publish_keeping(&staged.handle, &staged.sha256).unwrap();
+        assert_eq!(blobs.staged(&staged.handle).unwrap(), staged, "a restart finds it again");
+        assert_eq!(fs::read(blobs.path(&staged.sha256)).unwrap(), b"picture");
+    }
+    blobs.discard(&staged.handle).unwrap();
+    blobs.discard(&staged.handle).unwrap();
+    assert_eq!((count(&data, "staging"), fs::read(blobs.path(&staged.sha256)).unwrap().len()), (0, 7));
 }
 
 #[tokio::test]
@@ -139,8 +166,8 @@ async fn names_from_outside_reach_no_other_file() {
         let handle = Staged(name.to_owned());
         assert_eq!(blobs.path(name).parent(), Some(inside.join("blobs").as_path()));
         assert_eq!(blobs.staged_path(&handle).parent(), Some(inside.join("staging").as_path()));
-        assert_eq!(blobs.publish(&handle, &sha256(b"x")).await.unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(blobs.staged(&handle).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(blobs.publish(&handle, &sha256(b"x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(blobs.staged(&handle).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
 
