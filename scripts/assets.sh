@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Fetches the third-party scripts of the API pages, when the lock file has changed since.
+# Fetches the third-party scripts of the API pages and of the browser tests, each in its own folder,
+# when their lock file has changed since.
 set -euo pipefail
-cd "$(dirname "$0")/../crates/server/web"
+cd "$(dirname "$0")/.."
+source scripts/lib.sh
 
-installed=node_modules/.package-lock.json
-if [[ -f $installed && ! package-lock.json -nt $installed && ! package.json -nt $installed ]]; then
-  exit 0
-fi
-if ! command -v npm >/dev/null; then
-  echo "npm is missing: install Node.js (20 or newer), it fetches the scripts of /docs and /redoc." >&2
-  exit 1
-fi
-npm ci --loglevel=error
-touch "$installed"
+command -v npm >/dev/null || die "npm is missing: install Node.js (20 or newer), it fetches the scripts of /docs and /redoc."
+for folder in crates/server/web crates/server/tests/js; do
+  installed=$folder/node_modules/.package-lock.json
+  if [[ ! -f $installed || $folder/package-lock.json -nt $installed || $folder/package.json -nt $installed ]]; then
+    (cd "$folder" && npm ci --loglevel=error)
+    touch "$installed"
+  fi
+done

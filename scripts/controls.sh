@@ -25,8 +25,10 @@ while IFS= read -r -d '' file; do
 done < <(files)
 comm -z -13 <(files | sort -z) <(cd "$copy" && find . -type f -not -path '*/node_modules/*' -printf '%P\0' | sort -z) |
   (cd "$copy" && xargs -0 -r rm -f --)
-rm -rf "$copy/crates/server/web/node_modules"
-cp -rp --parents crates/server/web/node_modules "$copy"
+for modules in crates/server/web/node_modules crates/server/tests/js/node_modules; do
+  rm -rf "${copy:?}/$modules"
+  cp -rp --parents "$modules" "$copy"
+done
 
 # nextest ends with 0 when all pass, with 100 when a test fails, else when something is broken.
 run_test() {

@@ -216,6 +216,6 @@ mod tests {
         });
         assert_eq!(range.nearest(Size::new(2560, 1440)), Size::new(2560, 1440));
         let wide = range.nearest(Size::new(8000, 1000));
-        assert!(wide.ratio() <= 3.05 && wide.width % 16 == 0, "{wide}");
+        assert!(wide.ratio() <= 3.05 && wide.width.is_multiple_of(16), "{wide}");
     }
 }

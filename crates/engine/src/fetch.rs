@@ -49,8 +49,10 @@ pub enum FetchError {
     Gone {
         status: u16,
     },
-    /// Resolve, connect, time, an unexpected status, or a body that is not complete.
+    /// Resolve, connect, time, or an unexpected status.
     Unreachable(String),
+    /// A body that ended before it was complete.
+    Broken(String),
     TooLarge {
         cap_bytes: u64,
     },
@@ -61,7 +63,7 @@ pub enum FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(text) | Self::Unreachable(text) => f.write_str(text),
+            Self::Refused(text) | Self::Unreachable(text) | Self::Broken(text) => f.write_str(text),
             Self::Gone { status } => write!(f, "The link answered with status {status}; it may have expired."),
             Self::TooLarge { cap_bytes } => write!(f, "The file is larger than {cap_bytes} bytes."),
             Self::Store(why) => write!(f, "The file could not be stored: {why}."),
@@ -163,7 +165,7 @@ impl Inner {
         let mut received = 0;
         loop {
             let piece = within(self.limits.idle, "The link fell silent", answer.chunk()).await?;
-            let piece = piece.or_else(|why| unreachable(format!("The link broke off: {}.", cause(why))))?;
+            let piece = piece.map_err(|why| FetchError::Broken(format!("The link broke off: {}.", cause(why))))?;
             let Some(piece) = piece else { break };
             received += piece.len() as u64;
             if received > cap_bytes {
@@ -172,7 +174,8 @@ impl Inner {
             stage.write(&piece).await.map_err(FetchError::Store)?;
         }
         if let Some(announced) = announced.filter(|announced| *announced != received) {
-            return unreachable(format!("The link brought {received} of {announced} announced bytes."));
+            let why = format!("The link brought {received} of {announced} announced bytes.");
+            return Err(FetchError::Broken(why));
         }
         stage.finish().await.map_err(FetchError::Store)
     }

@@ -143,6 +143,8 @@ fn trouble(input: &Input, error: FetchError) -> Trouble {
             Trouble::Final(Error::new(ErrorKind::InputUnreachable, message))
         }
         FetchError::Store(error) => Trouble::Ours(error.to_string()),
-        FetchError::Unreachable(why) => Trouble::Again(format!("'{field}' could not be fetched: {why}")),
+        FetchError::Unreachable(why) | FetchError::Broken(why) => {
+            Trouble::Again(format!("'{field}' could not be fetched: {why}"))
+        }
     }
 }

@@ -19,7 +19,7 @@ use pixel_store::{MediaRow, blobs::StagedBlob, new_media_id, now};
 use std::io;
 
 /// Links of one slot that may expire, or bring bytes that are no whole file, before the slot fails.
-const TRIES: u32 = 4;
+const TRIES: u32 = 6;
 
 enum Trouble {
     /// The link has expired: the vendor may give a fresh one.
@@ -116,9 +116,10 @@ impl Cursor<'_> {
         };
         self.slot.copies += u32::from(counts);
         self.slot.tries += 1;
-        let since = self.slot.accepted_at.unwrap_or(self.run.claimed.created_at);
-        if self.slot.copies >= TRIES || now() > since.plus(self.run.engine.0.options.patience) {
-            let message = format!("The vendor's result could not be copied: {why}.");
+        // What was paid for is not given up for a short trouble of the network, however late it comes.
+        let is_late = self.slot.tries >= TRIES && self.is_past_deadline();
+        if self.slot.copies >= TRIES || is_late {
+            let message = format!("The vendor's result could not be copied: {}.", why.trim_end_matches('.'));
             return self.fail(Error::new(ErrorKind::ResultUnusable, message)).await;
         }
         tracing::info!(why, "a result will be copied again");
@@ -193,6 +194,7 @@ impl Engine {
         self.0.fetcher.fetch(url, cap).await.map_err(|error| match error {
             FetchError::Gone { .. } => Trouble::Expired,
             FetchError::Unreachable(why) => Trouble::Again(why),
+            FetchError::Broken(why) => Trouble::Broken(why),
             FetchError::Store(error) => Trouble::Again(format!("it could not be stored: {error}")),
             FetchError::Refused(why) => {
                 let message = format!("The vendor's result lies at an address that Pixel does not fetch: {why}");

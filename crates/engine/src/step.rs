@@ -157,7 +157,7 @@ impl Cursor<'_> {
         self.run.lane()?.options.vendor.next(&job, mark, reply)
     }
 
-    fn is_past_deadline(&self) -> bool {
+    pub(crate) fn is_past_deadline(&self) -> bool {
         let deadline = Duration::from_secs(self.run.card.times.deadline_s);
         self.slot.accepted_at.is_some_and(|at| now() > at.plus(deadline))
     }

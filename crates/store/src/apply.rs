@@ -101,7 +101,10 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
 async fn insert(conn: &mut Conn, into: &str, rows: Vec<Values>) -> DbResult<()> {
     for chunk in chunks(rows) {
         let columns = chunk.first().map_or(0, Vec::len);
-        let sql = format!("INSERT INTO {into} VALUES {} ON CONFLICT DO NOTHING", values_list(chunk.len(), columns));
+        let sql = format!(
+            "INSERT INTO {into} VALUES {} ON CONFLICT DO NOTHING",
+            values_list(conn.dialect(), chunk.len(), columns)
+        );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }
     Ok(())
@@ -115,7 +118,7 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
         let sql = format!(
             "INSERT INTO tasks (id, kind, model, status, sandbox, project_id, source, source_id, params, \
              warnings, cost, progress, created_at, updated_at) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
-            values_list(chunk.len(), 14)
+            values_list(conn.dialect(), chunk.len(), 14)
         );
         for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
             new.insert(row.text(0)?);
@@ -128,7 +131,7 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
              stage, due_at, fence, in_flight) \
              SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, \
              v.column9, {{NOW}} + v.column10, v.column11, 0 FROM (VALUES {}) AS v",
-            values_list(chunk.len(), 11)
+            values_list(conn.dialect(), chunk.len(), 11)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }
@@ -176,7 +179,7 @@ async fn write_fenced(conn: &mut Conn, saves: &[&(usize, &SaveRow)]) -> DbResult
              due_at = CASE WHEN v.column3 = 2 THEN work.due_at ELSE {{NOW}} + v.column4 END, \
              in_flight = v.column5, state = v.column6 FROM (VALUES {}) AS v \
              WHERE work.task_id = v.column1 AND work.fence = v.column2 AND work.stage = 2 RETURNING work.task_id",
-            values_list(chunk.len(), 6)
+            values_list(conn.dialect(), chunk.len(), 6)
         );
         for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
             held.insert(row.text(0)?);
@@ -187,7 +190,7 @@ async fn write_fenced(conn: &mut Conn, saves: &[&(usize, &SaveRow)]) -> DbResult
     for chunk in chunks(pairs) {
         let sql = format!(
             "DELETE FROM work WHERE (task_id, fence) IN (VALUES {}) AND stage = 2 RETURNING task_id",
-            values_list(chunk.len(), 2)
+            values_list(conn.dialect(), chunk.len(), 2)
         );
         for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
             held.insert(row.text(0)?);
@@ -204,7 +207,7 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
              attention = v.column6, cost = v.column7, progress = v.column8, updated_at = v.column9, \
              started_at = COALESCE(tasks.started_at, v.column9), completed_at = v.column10 \
              FROM (VALUES {}) AS v WHERE tasks.id = v.column1 AND tasks.status NOT IN ('completed', 'failed')",
-            values_list(chunk.len(), 10)
+            values_list(conn.dialect(), chunk.len(), 10)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }
@@ -215,7 +218,7 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
             "UPDATE attempts SET outcome = v.column3, detail = v.column4, cost_micros = v.column5, \
              answered_at = v.column6 FROM (VALUES {}) AS v \
              WHERE attempts.task_id = v.column1 AND attempts.id = v.column2",
-            values_list(chunk.len(), 6)
+            values_list(conn.dialect(), chunk.len(), 6)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }

@@ -119,7 +119,7 @@ async fn beat(conn: &mut Conn, leases: &Leases, lease: Duration) -> Result<(), s
 /// Never waits for a row that the writer has locked, so that the two cannot block each other; that
 /// row is renewed by the next beat.
 async fn renew(conn: &mut Conn, chunk: &[Lease], lease_us: i64) -> Result<HashSet<String>, sqlx::Error> {
-    let pairs = values_list(chunk.len(), 2);
+    let pairs = values_list(conn.dialect(), chunk.len(), 2);
     let sql = format!(
         "WITH chosen AS MATERIALIZED (\
          SELECT task_id FROM work WHERE (task_id, fence) IN (VALUES {pairs}) AND stage = 2 {{SKIP}}) \
@@ -132,7 +132,7 @@ async fn renew(conn: &mut Conn, chunk: &[Lease], lease_us: i64) -> Result<HashSe
 }
 
 async fn still_held(conn: &mut Conn, chunk: &[Lease]) -> Result<HashSet<String>, sqlx::Error> {
-    let pairs = values_list(chunk.len(), 2);
+    let pairs = values_list(conn.dialect(), chunk.len(), 2);
     let sql = format!("SELECT task_id FROM work WHERE (task_id, fence) IN (VALUES {pairs}) AND stage = 2");
     conn.rows(&sql, bind(chunk)).await?.iter().map(|row| row.text(0)).collect()
 }

@@ -220,15 +220,20 @@ impl Pool {
 }
 
 /// `($1,$2),($3,$4)` for rows of `columns` values; both databases name the columns `column1` ….
-pub(crate) fn values_list(rows: usize, columns: usize) -> String {
+/// The first of a statement's placeholders, in the order of their values: SQLite gets them without
+/// numbers, for it looks a numbered one up by walking along all of them.
+pub(crate) fn values_list(dialect: Dialect, rows: usize, columns: usize) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(rows * columns * 5);
     for row in 0..rows {
         out.push_str(if row == 0 { "(" } else { ",(" });
         for column in 0..columns {
-            let comma = if column == 0 { "" } else { "," };
-            // Writing into a String cannot fail.
-            let _ = write!(out, "{comma}${}", row * columns + column + 1);
+            out.push_str(if column == 0 { "" } else { "," });
+            match dialect {
+                Dialect::Sqlite => out.push('?'),
+                // Writing into a String cannot fail.
+                Dialect::Postgres => drop(write!(out, "${}", row * columns + column + 1)),
+            }
         }
         out.push(')');
     }
@@ -252,7 +257,8 @@ mod tests {
 
     #[test]
     fn lists_and_chunks() {
-        assert_eq!(values_list(2, 2), "($1,$2),($3,$4)");
+        assert_eq!(values_list(Dialect::Postgres, 2, 2), "($1,$2),($3,$4)");
+        assert_eq!(values_list(Dialect::Sqlite, 2, 2), "(?,?),(?,?)");
         let sizes: Vec<_> = chunks((0..203).collect::<Vec<_>>()).iter().map(Vec::len).collect();
         assert_eq!(sizes, [64, 64, 64, 8, 2, 1]);
         assert!(chunks(Vec::<u8>::new()).is_empty());

@@ -7,7 +7,7 @@ use pixel_core::{
     request::{Checked, Kind, Warning},
     task::{Attention, Facts, Failure, Made, Stage, Status, Work},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use std::time::Duration;
 
 /// A task to be stored: its public row, and the work row of its engine.
@@ -46,7 +46,8 @@ pub struct TaskRow {
     pub project_id: Option<String>,
     pub source: Option<String>,
     pub source_id: Option<String>,
-    pub params: Value,
+    /// JSON, as it was stored.
+    pub params: Box<RawValue>,
     pub warnings: Vec<Warning>,
     pub made: Vec<Made>,
     pub failure: Option<Failure>,

@@ -140,7 +140,7 @@ async fn a_task_is_read_as_written(rig: &Rig) {
     store.create(new.clone()).await.unwrap();
     let row = store.task(&new.id).await.unwrap().unwrap();
     assert_eq!((row.status, row.kind, row.project_id.as_deref()), (Status::Pending, Kind::Image, Some("proj_1")));
-    assert_eq!(row.params, new.params);
+    assert_eq!(row.params.get(), new.params.to_string());
     let claimed = taken(&store, "acme", 1).await.pop().unwrap();
     assert_eq!((claimed.request, claimed.work), (new.request, new.work));
     assert_eq!(store.task(&TaskId::from_bits(1)).await.unwrap().map(|row| row.id), None);

@@ -125,6 +125,12 @@ impl Client {
         self.task_that(id, "hold of the task", limit, held).await
     }
 
+    /// Waits until the task has ended, or a decision about it is awaited: nothing else moves it.
+    pub async fn rest_of(&self, id: &str, limit: Duration) -> Value {
+        let rests = |task: &Value| is_terminal(task) || task["attention"].is_object();
+        self.task_that(id, "end or hold of the task", limit, rests).await
+    }
+
     async fn task_that(&self, id: &str, what: &str, limit: Duration, fits: impl Fn(&Value) -> bool) -> Value {
         let last = std::sync::Mutex::new(Value::Null);
         let ask = || async {

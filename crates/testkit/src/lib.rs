@@ -26,6 +26,7 @@ pub mod stub;
 pub mod wait;
 
 pub use client::Client;
+pub use http::Method;
 pub use rig::Rig;
 pub use server::{Db, Server};
 pub use stub::{Script, Stub};

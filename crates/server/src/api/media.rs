@@ -8,7 +8,7 @@ use axum::{
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use pixel_core::{id::MediaId, task::Facts};
 use std::{io::SeekFrom, sync::Arc};
@@ -50,8 +50,10 @@ pub async fn get_media(
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::missing(format!("There is no media '{file}'."));
-    let id = MediaId::parse(file.split('.').next().unwrap_or(&file)).ok_or_else(missing)?;
-    let row = app.engine.store().media(&id).await?.ok_or_else(missing)?;
+    let (name, ext) = file.split_once('.').map_or((file.as_str(), None), |(name, ext)| (name, Some(ext)));
+    let id = MediaId::parse(name).ok_or_else(missing)?;
+    let row = app.engine.store().media(&id).await?.filter(|row| ext.is_none_or(|ext| ext == row.facts.ext));
+    let row = row.ok_or_else(missing)?;
     let tag = format!("\"{}\"", row.facts.sha256);
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| lists_tag(value, &tag)) {
         return with_headers(&row.facts, &tag, StatusCode::NOT_MODIFIED, Body::empty());
@@ -66,9 +68,7 @@ pub async fn get_media(
     let (status, start, end) = match range.map_or(Wanted::All, |text| read_range(text, length)) {
         Wanted::All => (StatusCode::OK, 0, length),
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
-        Wanted::Beyond => {
-            return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, format!("The file has {length} bytes.")));
-        }
+        Wanted::Beyond => return Ok(beyond(length)),
     };
     blob.seek(SeekFrom::Start(start)).await.map_err(|_| missing())?;
     let stream = ReaderStream::with_capacity(blob.take(end - start), CHUNK);
@@ -80,6 +80,15 @@ pub async fn get_media(
         response.headers_mut().extend(value.ok().map(|value| (header::CONTENT_RANGE, value)));
     }
     Ok(response)
+}
+
+/// A 416 says how long the file is, in its message and in the header that clients read.
+fn beyond(length: u64) -> Response {
+    let error = ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, format!("The file has {length} bytes."));
+    let mut response = error.into_response();
+    let value = HeaderValue::from_str(&format!("bytes */{length}"));
+    response.headers_mut().extend(value.ok().map(|value| (header::CONTENT_RANGE, value)));
+    response
 }
 
 fn lists_tag(value: &HeaderValue, tag: &str) -> bool {

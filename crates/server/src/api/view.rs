@@ -10,7 +10,7 @@ use pixel_core::{
 };
 use pixel_store::TaskRow;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 /// One generation.
@@ -26,7 +26,7 @@ pub struct TaskView {
     model: String,
     /// The parameters as asked; a data URI is shown as the address under which it was stored.
     #[schema(value_type = Object)]
-    params: Value,
+    params: Box<RawValue>,
     /// Set when the task is completed.
     result: Option<ResultView>,
     /// Set when the task has failed.

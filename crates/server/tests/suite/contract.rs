@@ -1,8 +1,7 @@
 //! Envelope, model ids, bodies: what a caller may send and what comes back.
 
 use crate::support::{AUDIO, IMAGE, SOON, VIDEO, picture, refusal, refused_naming, warned, with};
-use http::Method;
-use pixel_testkit::{Rig, Script, Stub, on_both, stub};
+use pixel_testkit::{Method, Rig, Script, Stub, on_both, stub};
 use serde_json::{Value, json};
 
 on_both!(

@@ -2,10 +2,7 @@
 //! the server's own word counts for nothing.
 
 use crate::support::{IMAGE, SOON};
-use http::Method;
-use pixel_testkit::{
-    Client, Rig, Script, Server, Stub, client::is_terminal, media, on_postgres, on_sqlite, stub, wait,
-};
+use pixel_testkit::{Client, Method, Rig, Script, Server, Stub, media, on_postgres, on_sqlite, stub};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -40,7 +37,7 @@ fn seed() -> u64 {
 
 /// A vendor that takes its time, so that a kill meets every stage.
 fn slow_vendor(rng: &mut fastrand::Rng) -> Script {
-    let latency = Duration::from_millis(rng.u64(20..200));
+    let latency = Duration::from_millis(rng.u64(5..120));
     Script { size: Some((64, 64)), ..Script::default().latency(latency).polls(rng.u32(0..4)) }
 }
 
@@ -87,7 +84,7 @@ async fn round(servers: &mut [Server], rng: &mut fastrand::Rng) -> Vec<Asked> {
         callers.spawn(caller(server.client(), rng.fork()));
     }
     let victim = rng.usize(0..servers.len());
-    tokio::time::sleep(Duration::from_millis(rng.u64(10..300))).await;
+    tokio::time::sleep(Duration::from_millis(rng.u64(10..500))).await;
     servers[victim].kill9();
     let asked = callers.join_all().await.into_iter().flatten().collect();
     servers[victim].restart().await;
@@ -98,14 +95,9 @@ async fn judge(servers: &[Server], stub: &Stub, asked: &[Asked], data: &Path) {
     let client = servers[0].client();
     let acknowledged: Vec<&Asked> = asked.iter().filter(|asked| asked.id.is_some()).collect();
     let mut ended: HashMap<&str, Value> = HashMap::new();
-    for Asked { id, mark, .. } in &acknowledged {
+    for Asked { id, .. } in &acknowledged {
         let id = id.as_deref().expect("it was acknowledged");
-        let what = format!("end or hold of {id} ({mark})");
-        let task = wait::until(&what, SOON, || async {
-            let task = client.task(id).await;
-            (is_terminal(&task) || task["attention"].is_object()).then_some(task)
-        });
-        ended.insert(id, task.await);
+        ended.insert(id, client.rest_of(id, SOON).await);
     }
     for Asked { mark, n, id } in asked {
         let accepted = stub.accepted(mark);

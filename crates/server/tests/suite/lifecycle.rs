@@ -14,7 +14,7 @@ on_sqlite!(
 async fn sigterm_ends_in_time_and_tidily(rig: Rig) {
     let (stub, mark) = (Stub::start(), stub::marker());
     stub.script(&mark, Script::submits([Submit::HangAfterAccept]));
-    let mut server = rig.server().vendors(&stub).start().await;
+    let mut server = rig.server().vendors(&stub).env("PIXEL_LEASE_S", 3).start().await;
     let client = server.client();
     client.make("audio", &picture("sandbox/speaker", "hello"), SOON).await;
     let id = client.create("image", &picture("openai/gpt-image-2", &mark)).await;

@@ -128,7 +128,12 @@ fn succeeded(state: &mut State, id: &str, job: &mut Job, root: &str, missing: Op
                 .push(json!({ "code": "InternalError.Timeout", "message": "An internal timeout error has occurred." }));
             continue;
         }
-        let url = hand_out(state, root, "png", Link { file: file.clone(), media: job.script.media.clone(), expired });
+        let url = hand_out(
+            state,
+            root,
+            "png",
+            Link { marker: job.marker.clone(), file: file.clone(), media: job.script.media.clone(), expired },
+        );
         results.push(
             json!({ "orig_prompt": job.prompt, "actual_prompt": format!("A delicate {}", job.prompt), "url": url }),
         );
@@ -173,7 +178,8 @@ fn generated(order: &Order, body: &Value, shared: &Shared) -> Answer {
     let root = format!("http://{}", shared.address);
     let mut state = shared.state();
     let state = &mut *state;
-    let link = |file: Bytes| Link { file, media: order.script.media.clone(), expired: false };
+    let link =
+        |file: Bytes| Link { marker: order.marker.clone(), file, media: order.script.media.clone(), expired: false };
     if body["input"]["text"].is_string() {
         let url = hand_out(state, &root, "wav", link(crate::media::wav(24_000, 1_000).into()));
         let audio = json!({ "data": "", "expires_at": 1_795_273_212, "id": "audio_r", "url": url });

@@ -26,6 +26,7 @@ struct Account {
     accepted: usize,
     received: usize,
     polls: usize,
+    fetches: usize,
     submissions: Vec<Submission>,
 }
 
@@ -51,6 +52,10 @@ impl Ledger {
         self.account(marker).polls += 1;
     }
 
+    pub fn record_fetch(&mut self, marker: &str) {
+        self.account(marker).fetches += 1;
+    }
+
     /// With numbers only, markers share one account: a bench has a million of them.
     fn account(&mut self, marker: &str) -> &mut Account {
         let key = if self.memory == Memory::Whole { marker } else { "" };
@@ -67,6 +72,10 @@ impl Ledger {
 
     pub fn polls(&self, marker: &str) -> usize {
         self.of_marker.get(marker).map_or(0, |account| account.polls)
+    }
+
+    pub fn fetches(&self, marker: &str) -> usize {
+        self.of_marker.get(marker).map_or(0, |account| account.fetches)
     }
 
     pub fn of(&self, marker: &str) -> Vec<Submission> {

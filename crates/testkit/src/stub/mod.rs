@@ -140,6 +140,11 @@ impl Stub {
         self.shared.state().ledger.polls(marker)
     }
 
+    /// Fetches of this marker's result files.
+    pub fn fetches(&self, marker: &str) -> usize {
+        self.shared.state().ledger.fetches(marker)
+    }
+
     /// What a well-behaved client never does, such as sending the key to the media host.
     pub fn violations(&self) -> Vec<String> {
         self.shared.state().violations.clone()
@@ -182,6 +187,7 @@ struct State {
 /// An address of a result that was handed out.
 #[derive(Clone, Debug)]
 struct Link {
+    marker: String,
     file: bytes::Bytes,
     media: Media,
     expired: bool,

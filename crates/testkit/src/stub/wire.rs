@@ -135,9 +135,10 @@ fn media(asked: &Asked, shared: &Shared) -> Answer {
     if asked.header("authorization").is_some() {
         state.violations.push(format!("the key was sent to the media host: {}", asked.path));
     }
-    let Some(Link { file, media, expired }) = state.links.get(&asked.path).cloned() else {
+    let Some(Link { marker, file, media, expired }) = state.links.get(&asked.path).cloned() else {
         return Answer::text(404, "application/xml", "<Error><Code>NoSuchKey</Code></Error>");
     };
+    state.ledger.record_fetch(&marker);
     if expired {
         return Answer::text(
             403,
