@@ -52,12 +52,26 @@ fn pack() -> Result<(), String> {
         .map_err(|error| error.to_string())
     };
     for (name, path) in ASSETS {
-        add(name, &read(path)?)?;
+        add(name, &without_foreign_pictures(name, read(path)?)?)?;
     }
     let notices: Vec<_> = NOTICES.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     add("licenses.txt", &notices.join(&b"\n\n"[..]))?;
     list.push(']');
     fs::write(out.join("assets.rs"), list).map_err(|error| format!("cannot write the list of assets: {error}"))
+}
+
+/// ReDoc's badge loads its picture from a foreign host and has no option against it. An empty one
+/// takes its place, so that the page asks nobody but this server.
+fn without_foreign_pictures(name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    const BADGE: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
+    if name != "redoc.standalone.js" {
+        return Ok(bytes);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    match text.contains(BADGE) {
+        true => Ok(text.replace(BADGE, "data:,").into_bytes()),
+        false => Err(format!("{name} no longer has {BADGE}: see what it loads now, and mend build.rs.")),
+    }
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
