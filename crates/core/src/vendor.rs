@@ -359,3 +359,30 @@ pub trait Desk {
     /// Reads a whole stored blob, at most 64 MiB.
     fn blob(&mut self, sha256: &str) -> io::Result<Vec<u8>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry_after(text: &str) -> Option<u64> {
+        // 2026-02-11T10:00:00Z
+        let now = Stamp(1_770_804_000_000_000);
+        let answer = Answer { headers: vec![("retry-after".to_owned(), text.to_owned())], ..Answer::default() };
+        answer.retry_after(now).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn hints_are_seconds_or_a_date_and_never_long() {
+        assert_eq!(retry_after("7"), Some(7));
+        assert_eq!(retry_after("Wed, 11 Feb 2026 10:00:30 GMT"), Some(30));
+        assert_eq!(retry_after("Wed, 11 Feb 2026 09:00:00 GMT"), Some(0), "a moment that has passed");
+        assert_eq!(retry_after("315360000"), Some(3600), "ten years are an hour");
+        assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn secrets_print_as_stars() {
+        let credential = Credential(vec![Secret::new("hunter2")]);
+        assert!(!format!("{credential:?} {:?} {}", credential.bearer(), credential.0[0]).contains("hunter2"));
+    }
+}
