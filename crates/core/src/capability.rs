@@ -8,6 +8,9 @@ use crate::{
 };
 use serde_json::{Map, Value};
 
+/// Pixels of one picture: no larger one is taken in, whoever makes it.
+pub const PIXELS_MAX: u64 = 40_000_000;
+
 /// Most results that one request may ask for.
 pub const N_MAX: u32 = 10;
 
@@ -33,7 +36,7 @@ pub fn check(ask: Ask, card: &Model, stand_in: bool) -> Result<(Checked, Vec<War
         seed: notes.keep("seed", "a seed", card.seed, ask.seed),
         voice,
         speed,
-        mode: ask.mode,
+        mode: notes.keep("extraParams.mode", "this mode", ask.mode.is_some_and(|m| card.modes.contains(&m)), ask.mode),
         loras: notes.keep("extraParams.loras", "LoRAs", card.loras, some(ask.loras)).unwrap_or_default(),
         inputs: ask.inputs,
         extra: notes.extra(ask.extra)?,
@@ -111,6 +114,9 @@ impl Notes<'_> {
         let level = ask.resolution.as_deref().unwrap_or_else(|| self.default_level(level));
         let ratio = ask.aspect_ratio.as_deref().unwrap_or(ratio);
         let asked = self.asked_size(level, ratio)?;
+        if matches!((Level::parse(level), &ask.aspect_ratio), (Some(Level::Exact(_)), Some(_))) {
+            self.warn("aspectRatio", format!("'resolution' gives the exact size {asked}; the ratio was left out."));
+        }
         let makes = self.card.makes.as_ref().filter(|_| !stand_in);
         let made = makes.map_or(asked, |makes| makes.nearest(asked));
         if made != asked {
@@ -142,11 +148,12 @@ impl Notes<'_> {
             Refusal::new("aspectRatio", why)
         })?;
         let size = parsed.at(width_over_height);
-        match size.width.max(size.height) <= 16_384 {
+        match size.width.max(size.height) <= 16_384 && size.pixels() <= PIXELS_MAX {
             true => Ok(size),
-            false => {
-                Err(Refusal::new("resolution", format!("'resolution' {level} at {ratio} is beyond 16384 pixels.")))
-            }
+            false => Err(Refusal::new(
+                "resolution",
+                format!("'resolution' {level} at {ratio} is beyond 16384 pixels a side or 40 megapixels."),
+            )),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     id::ModelId,
     price::Price,
-    request::Kind,
+    request::{Kind, Mode},
     size::{Makes, Size},
 };
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,9 @@ pub struct Model {
     pub ref_images: u32,
     #[serde(default)]
     pub last_frame: bool,
+    /// Ways of using its inputs, by the names of `extraParams.mode`.
+    #[serde(default)]
+    pub modes: Vec<Mode>,
     #[serde(default)]
     pub video_input: bool,
     #[serde(default)]

@@ -124,7 +124,9 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, retry_after: None }
+        // Vendors' words come in here too: nothing of them may steer a terminal.
+        let message: String = message.into().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { kind, message, detail: None, retry_after: None }
     }
 
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {

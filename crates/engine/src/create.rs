@@ -62,8 +62,12 @@ impl Engine {
             if left.is_zero() || row.as_ref().is_none_or(|row| row.status.is_terminal()) {
                 return Ok(row);
             }
-            // Either way the row is read again; a time-out here is no error.
-            let _ = tokio::time::timeout(left.min(look), ended).await;
+            // Whatever ends the wait, the row is read again.
+            tokio::select! {
+                () = ended => {}
+                () = tokio::time::sleep(left.min(look)) => {}
+                () = self.0.stopping.cancelled() => return self.0.store.task(id).await,
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ impl Run {
                     .map_err(|error| match error {
                         AdmitError::Unusable(why) => Trouble::Final(Error::new(
                             ErrorKind::InputRefused,
-                            format!("'{}' {}", input.field, why.reason),
+                            format!("'{}' cannot be used: {}", input.field, why.reason),
                         )),
                         AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
                     })?

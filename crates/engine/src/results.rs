@@ -177,10 +177,8 @@ impl Engine {
             }
             AdmitError::Ours(error) => Trouble::Again(format!("it could not be stored: {error}")),
             // A link may have been cut short on its way; what the vendor sent in its answer was not.
-            AdmitError::Unusable(why) if is_link => {
-                Trouble::Broken(format!("the vendor's result {}", why.reason.trim_end_matches('.')))
-            }
-            AdmitError::Unusable(why) => unusable(format!("The vendor's result {}.", why.reason.trim_end_matches('.'))),
+            AdmitError::Unusable(why) if is_link => Trouble::Broken(why.reason),
+            AdmitError::Unusable(why) => unusable(format!("The vendor's result cannot be used: {}", why.reason)),
         })
     }
 

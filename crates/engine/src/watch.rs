@@ -8,7 +8,14 @@ use std::{
 use tokio::sync::Notify;
 
 #[derive(Default)]
-pub(crate) struct Watch(Mutex<HashMap<TaskId, Arc<Notify>>>);
+pub(crate) struct Watch(Mutex<HashMap<TaskId, Watched>>);
+
+/// What the callers who wait for one task share, and how many they are.
+#[derive(Default)]
+struct Watched {
+    callers: usize,
+    notify: Arc<Notify>,
+}
 
 /// One caller's wait; dropping it forgets it.
 pub(crate) struct Watching<'a> {
@@ -18,19 +25,21 @@ pub(crate) struct Watching<'a> {
 }
 
 impl Watch {
-    fn map(&self) -> MutexGuard<'_, HashMap<TaskId, Arc<Notify>>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<TaskId, Watched>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn begin(&self, task: &TaskId) -> Watching<'_> {
-        let notify = Arc::clone(self.map().entry(task.clone()).or_default());
-        Watching { watch: self, task: task.clone(), notify }
+        let mut map = self.map();
+        let watched = map.entry(task.clone()).or_default();
+        watched.callers += 1;
+        Watching { watch: self, task: task.clone(), notify: Arc::clone(&watched.notify) }
     }
 
     /// The task has ended.
     pub(crate) fn ended(&self, task: &TaskId) {
-        if let Some(notify) = self.map().get(task) {
-            notify.notify_waiters();
+        if let Some(watched) = self.map().get(task) {
+            watched.notify.notify_waiters();
         }
     }
 }
@@ -45,9 +54,11 @@ impl Watching<'_> {
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let mut map = self.watch.map();
-        // Two holders are the map and this one.
-        if Arc::strong_count(&self.notify) <= 2 {
-            map.remove(&self.task);
+        if let Some(watched) = map.get_mut(&self.task) {
+            watched.callers -= 1;
+            if watched.callers == 0 {
+                map.remove(&self.task);
+            }
         }
     }
 }

@@ -224,7 +224,7 @@ impl Run {
             };
             face.warnings.extend(failures.iter().flat_map(missing));
         }
-        face.progress = if face.status == Status::Completed { 100 } else { face.progress };
+        face.progress = if face.status == Status::Completed { 100 } else { 0 };
         face.made = made;
         face
     }

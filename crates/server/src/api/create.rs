@@ -23,6 +23,13 @@ use utoipa::ToSchema;
 
 /// Where a request is filed by its caller; at most 200 characters each.
 const LABEL_CHARS: usize = 200;
+/// Prompts; a model may take less.
+const TEXT_CHARS: usize = 100_000;
+/// Addresses of inputs in one request; a model takes fewer.
+const INPUTS_MAX: usize = 64;
+/// Further parameters of one request, and their length as JSON.
+const EXTRA_MAX: usize = 64;
+const EXTRA_BYTES: usize = 64 << 10;
 /// Most parameters of a kind that a caller names are shown again under these names.
 const SHOWN: &[&str] = &[
     "prompt",
@@ -132,6 +139,7 @@ async fn create(
     let asked: GenerationBody = body::typed(&raw)?;
     let card = app.find_model(&asked.model)?;
     let labels = labels(&asked)?;
+    check_lengths(&asked)?;
     let base = view::base_url(app, headers);
     let (ask, given) = read_ask(app, asked, kind, &base)?;
     let offer = app.offer(card);
@@ -192,6 +200,38 @@ fn check_kind(card: &Model, kind: Kind) -> Result<(), ApiError> {
     )))
 }
 
+/// Bounds on what a task row holds: lists show hundreds of them at once.
+fn check_lengths(asked: &GenerationBody) -> Result<(), ApiError> {
+    let texts = [
+        ("prompt", Some(&asked.prompt), TEXT_CHARS),
+        ("negativePrompt", asked.negative_prompt.as_ref(), TEXT_CHARS),
+        ("resolution", asked.resolution.as_ref(), LABEL_CHARS),
+        ("aspectRatio", asked.aspect_ratio.as_ref(), LABEL_CHARS),
+        ("duration", asked.duration.as_ref(), LABEL_CHARS),
+        ("voice", asked.voice.as_ref(), LABEL_CHARS),
+    ];
+    for (field, text, most) in texts {
+        // Bytes first: counting characters of a short text is not worth it.
+        if text.is_some_and(|text| text.len() > most && text.chars().count() > most) {
+            return Err(ApiError::bad(format!("'{field}' must be at most {most} characters.")));
+        }
+    }
+    let inputs = asked.image_inputs.as_ref().map_or(0, Vec::len);
+    if inputs > INPUTS_MAX {
+        return Err(ApiError::bad(format!("'imageInputs' must be at most {INPUTS_MAX} addresses, got: {inputs}.")));
+    }
+    let Some(extra) = &asked.extra_params else { return Ok(()) };
+    let is_input = |name: &str| matches!(name, "lastFrame" | "videoInput" | "audioInput");
+    let length = |(name, value): (&String, &Value)| if is_input(name) { 0 } else { value.to_string().len() };
+    match extra.len() > EXTRA_MAX || extra.iter().map(length).sum::<usize>() > EXTRA_BYTES {
+        true => {
+            let must = format!("at most {EXTRA_MAX} parameters and {} KiB", EXTRA_BYTES >> 10);
+            Err(ApiError::bad(format!("'extraParams' must be {must}.")))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Project, source and source id, which are stored as they are.
 fn labels(asked: &GenerationBody) -> Result<[Option<String>; 3], ApiError> {
     let check = |field: &str, value: &Option<String>| match value {
@@ -218,9 +258,8 @@ fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<
     let mut extra = asked.extra_params.unwrap_or_default();
     let loras = match extra.remove("loras") {
         None | Some(Value::Null) => Vec::new(),
-        Some(list) => {
-            body::typed(&list).map_err(|_| bad_extra("loras", "[{\"model\":\"…\",\"weight\":0.8}]", &list))?
-        }
+        Some(list) => body::typed(&list)
+            .map_err(|_| bad_extra("loras", "a list such as [{\"model\":\"…\",\"weight\":0.8}]", &list))?,
     };
     let mode: Option<Mode> = match extra.remove("mode") {
         None | Some(Value::Null) => None,
@@ -232,6 +271,10 @@ fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<
         None | Some(Value::Null) => None,
         Some(seed) => Some(seed.as_i64().ok_or_else(|| bad_extra("seed", "an integer", &seed))?),
     };
+    let seed = asked.seed.or(inner_seed);
+    if seed.is_some_and(|seed| seed < -1) {
+        return Err(ApiError::bad("'seed' must be 0 or more, or -1 for any."));
+    }
     let given = inputs::read(app, kind, mode, asked.image_inputs.unwrap_or_default(), &mut extra, base)?;
     let ask = Ask {
         kind,
@@ -239,12 +282,12 @@ fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<
             .ok_or_else(|| Refusal::new("model", "'model' is required."))?,
         prompt: asked.prompt,
         negative_prompt: asked.negative_prompt.filter(|text| !text.trim().is_empty()),
-        resolution: asked.resolution,
-        aspect_ratio: asked.aspect_ratio,
-        duration: asked.duration,
+        resolution: asked.resolution.filter(|text| !text.is_empty()),
+        aspect_ratio: asked.aspect_ratio.filter(|text| !text.is_empty()),
+        duration: asked.duration.filter(|text| !text.is_empty()),
         n,
         // Callers write -1 for "any seed".
-        seed: asked.seed.or(inner_seed).and_then(|seed| u64::try_from(seed).ok()),
+        seed: seed.and_then(|seed| u64::try_from(seed).ok()),
         voice: asked.voice,
         speed: asked.speed,
         mode,

@@ -72,6 +72,21 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The same with the object that clients of the chat form look for.
+    pub fn chat_body(&self, request_id: &str) -> serde_json::Value {
+        let kind = match self.status.is_server_error() {
+            true => "server_error",
+            false => "invalid_request_error",
+        };
+        let code = self.status.as_u16().to_string();
+        serde_json::json!({
+            "code": code, "message": self.message, "request_id": request_id,
+            "error": { "message": self.message, "type": kind, "param": null, "code": code },
+        })
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self::bad(refusal.message)

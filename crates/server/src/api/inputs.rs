@@ -1,7 +1,7 @@
 //! Inputs of a request: what can be judged from their text is judged here, before anything is
 //! stored; names and fetched bytes are the engine's to judge.
 
-use super::{envelope::ApiError, state::App, view};
+use super::{envelope::ApiError, origins, state::App, view};
 use base64::Engine as _;
 use pixel_core::{
     id::MediaId,
@@ -10,6 +10,7 @@ use pixel_core::{
 use pixel_engine::{AdmitError, Arrival};
 use pixel_store::{MediaRow, new_media_id, now};
 use serde_json::{Map, Value};
+use url::Url;
 
 /// An input as it was given.
 pub struct Given {
@@ -103,10 +104,18 @@ fn decode(field: &str, text: &str) -> Result<Vec<u8>, ApiError> {
 
 /// The id in an address of our own media: by path alone, or at an address of this server.
 fn own_media(app: &App, text: &str, base: &str) -> Option<MediaId> {
-    let own = [base, app.settings.public_url.as_deref().unwrap_or(base), &app.address];
-    let path = own.iter().find_map(|own| text.strip_prefix(own)).unwrap_or(text);
-    let file = path.strip_prefix("/media/")?;
-    MediaId::parse(file.split(['.', '?', '#']).next().unwrap_or(file))
+    let url = Url::parse(base).and_then(|base| base.join(text)).ok()?;
+    let known = [base, app.settings.public_url.as_deref().unwrap_or(base), &app.address];
+    let own = known.iter().filter_map(|own| Url::parse(own).ok()).find(|own| is_same(&url, own))?;
+    let file = url.path().strip_prefix(own.path().trim_end_matches('/'))?.strip_prefix("/media/")?;
+    MediaId::parse(file.split('.').next().unwrap_or(file))
+}
+
+/// Whether both are addresses of one server: loopback has several names.
+fn is_same(url: &Url, own: &Url) -> bool {
+    let both_local = origins::is_loopback(url) && origins::is_loopback(own);
+    let host = url.host_str() == own.host_str() || both_local;
+    host && matches!(url.scheme(), "http" | "https") && url.port_or_known_default() == own.port_or_known_default()
 }
 
 /// Stores data URIs, checks that own media exists, and puts the addresses into the parameters.
@@ -146,7 +155,7 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
     let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;
     let staged = staging.map_err(std::io::Error::other).flatten().map_err(failed)?;
     let admitted = app.engine.admit(Arrival::Fresh(staged), false).await.map_err(|error| match error {
-        AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' {}", why.reason)),
+        AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' cannot be used: {}", why.reason)),
         AdmitError::Ours(error) => failed(error),
     })?;
     let facts = admitted.facts;

@@ -41,11 +41,11 @@ pub async fn around(mut request: Request, next: Next) -> Response {
             )
             .into_response()
         });
-        let response = finish(response, &id);
+        let response = finish(response, &id, &path);
         let status = response.status().as_u16();
         let took = begun.elapsed();
-        tracing::debug!(%method, path, status, ms = took.as_millis(), "answered");
-        let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+        log(&method, &path, status, took);
+        let labels = [("method", known(&method).to_owned()), ("route", route), ("status", status.to_string())];
         metrics::counter!("pixel_http_requests_total", &labels).increment(1);
         metrics::histogram!("pixel_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
         response
@@ -54,11 +54,33 @@ pub async fn around(mut request: Request, next: Next) -> Response {
     .await
 }
 
-fn finish(mut response: Response, id: &str) -> Response {
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+fn log(method: &Method, path: &str, status: u16, took: Duration) {
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match status {
+        500.. => tracing::warn!(%method, path, status, ms, "answered"),
+        400.. => tracing::info!(%method, path, status, ms, "answered"),
+        _ => tracing::debug!(%method, path, status, ms, "answered"),
+    }
+}
+
+/// A label of the metrics: callers may invent methods, and each would be a series for ever.
+fn known(method: &Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => "other",
+    }
+}
+
+fn finish(mut response: Response, id: &str, path: &str) -> Response {
+    if let Some(error) = take_error(&mut response) {
         let (mut parts, _) = response.into_parts();
         parts.headers.remove(header::CONTENT_LENGTH);
-        let mut body = Json(error.body(id)).into_response();
+        parts.headers.remove(header::CONTENT_TYPE);
+        // Clients of the chat form read the message from an object of their own.
+        let mut body = match path.starts_with("/v1/") {
+            true => Json(error.chat_body(id)).into_response(),
+            false => Json(error.body(id)).into_response(),
+        };
         body.headers_mut().extend(parts.headers);
         *body.status_mut() = parts.status;
         response = body;
@@ -69,6 +91,19 @@ fn finish(mut response: Response, id: &str) -> Response {
     response
 }
 
+/// The error of a handler, or of what stands before it: an address that cannot be read, say.
+fn take_error(response: &mut Response) -> Option<ApiError> {
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        return Some(error);
+    }
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error()).then(|| match status {
+        StatusCode::BAD_REQUEST => ApiError::bad("The address or its query cannot be read."),
+        StatusCode::NOT_FOUND => ApiError::missing("There is nothing at this address."),
+        _ => ApiError::new(status, format!("The request was refused: {status}.")),
+    })
+}
+
 /// Lets the pages of allowed origins read our answers.
 pub fn cors(origins: &CorsOrigins) -> CorsLayer {
     let allowed = origins.clone();
@@ -77,6 +112,6 @@ pub fn cors(origins: &CorsOrigins) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(origin))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::OPTIONS])
         .allow_headers(tower_http::cors::AllowHeaders::mirror_request())
-        .expose_headers([REQUEST_ID, header::RETRY_AFTER, header::CONTENT_RANGE, header::ETAG])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER, header::CONTENT_RANGE, header::ETAG, header::ACCEPT_RANGES])
         .max_age(Duration::from_secs(3600))
 }

@@ -58,10 +58,11 @@ pub async fn get_media(
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| lists_tag(value, &tag)) {
         return with_headers(&row.facts, &tag, StatusCode::NOT_MODIFIED, Body::empty());
     }
-    let (mut blob, length) = app.engine.blobs().open_read(&row.facts.sha256).await.map_err(|error| {
-        tracing::error!(%error, media = %id, "a stored file cannot be opened");
-        missing()
-    })?;
+    let unread = |error: std::io::Error| {
+        tracing::error!(%error, media = %id, "a stored file cannot be read");
+        ApiError::unavailable("The file cannot be read at the moment. Try again shortly.")
+    };
+    let (mut blob, length) = app.engine.blobs().open_read(&row.facts.sha256).await.map_err(unread)?;
     // A range of an older file would be glued to this one's.
     let same = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| same);
@@ -70,7 +71,7 @@ pub async fn get_media(
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
         Wanted::Beyond => return Ok(beyond(length)),
     };
-    blob.seek(SeekFrom::Start(start)).await.map_err(|_| missing())?;
+    blob.seek(SeekFrom::Start(start)).await.map_err(unread)?;
     let stream = ReaderStream::with_capacity(blob.take(end - start), CHUNK);
     let mut response = with_headers(&row.facts, &tag, status, Body::from_stream(stream))?;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));

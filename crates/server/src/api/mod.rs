@@ -18,7 +18,7 @@ mod view;
 
 pub use state::App;
 
-use axum::{Router, middleware};
+use axum::{Router, middleware, response::Redirect};
 use std::sync::Arc;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -68,6 +68,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", axum::routing::get(move || page::document(json.clone())))
         .merge(crate::docs_pages::routes())
         .route("/", axum::routing::get(page::index))
+        .route("/docs/", axum::routing::get(|| async { Redirect::permanent("/docs") }))
+        .route("/redoc/", axum::routing::get(|| async { Redirect::permanent("/redoc") }))
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), origins::guard))

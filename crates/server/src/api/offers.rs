@@ -49,6 +49,9 @@ impl App {
 
     /// The model of a request, by the contract's two sentences.
     pub fn find_model(&self, text: &str) -> Result<&Model, ApiError> {
+        // The value as given, but for one that is no id at all.
+        let end = text.char_indices().nth(200).map_or(text.len(), |(end, _)| end);
+        let text = &text[..end];
         let id = ModelId::parse(text).ok_or_else(|| {
             ApiError::bad(format!(
                 // tidy: the contract quotes this id in its own words

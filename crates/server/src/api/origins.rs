@@ -5,7 +5,7 @@
 //! paid for. So a request that names its page is refused unless that page is allowed.
 
 use super::{envelope::ApiError, state::App};
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, Settings};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header},
@@ -13,8 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::sync::Arc;
+use url::{Host, Url};
 
 pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    if !host.is_none_or(|host| is_ours(host, &app.settings)) {
+        let message = "This server is not known by that name. Call it as localhost, or set PIXEL_PUBLIC_URL.";
+        return ApiError::new(StatusCode::FORBIDDEN, message).into_response();
+    }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     match foreign_page(request.headers(), &app.settings.cors) {
         Some(origin) if !safe => ApiError::new(
@@ -23,6 +29,27 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
         )
         .into_response(),
         _ => next.run(request).await,
+    }
+}
+
+/// A page can have its own name resolve to this machine, and would then count as ours. So a server
+/// that listens on loopback answers to loopback's names and its public one only; one that listens
+/// to the world is called by names that it cannot know.
+fn is_ours(host: &str, settings: &Settings) -> bool {
+    let Ok(url) = Url::parse(&format!("http://{host}")) else { return false };
+    let is_public = settings.public_url.as_ref().and_then(|text| Url::parse(text).ok());
+    !settings.listen.ip().is_loopback()
+        || is_loopback(&url)
+        || is_public.is_some_and(|public| public.host_str() == url.host_str())
+}
+
+/// Whether the host is a name or address of this machine's own loopback.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -40,7 +67,7 @@ impl CorsOrigins {
         match self {
             Self::Any => true,
             Self::Listed(list) => list.iter().any(|one| one.eq_ignore_ascii_case(origin)),
-            Self::Loopback => url::Url::parse(origin).is_ok_and(|url| {
+            Self::Loopback => Url::parse(origin).is_ok_and(|url| {
                 matches!(url.scheme(), "http" | "https")
                     && matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
             }),

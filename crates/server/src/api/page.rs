@@ -5,8 +5,9 @@ use axum::{
     response::{Html, IntoResponse},
 };
 
+/// Pictures and clips may lie at the public address, which can be another origin than this page's.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'unsafe-inline'; \
-                      img-src 'self' data:; media-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      img-src 'self' http: https: data:; media-src 'self' http: https:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub async fn index() -> impl IntoResponse {
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];

@@ -37,10 +37,11 @@ pub struct TaskPage {
 }
 
 /// What to do about a submission whose outcome is unknown.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Decision {
     /// `lost`, `search` or `pay_again`.
-    #[schema(example = "lost")]
+    #[schema(required = true, example = "lost")]
     choice: String,
 }
 

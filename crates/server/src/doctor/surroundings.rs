@@ -67,10 +67,10 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
 
 fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<Check> {
     let vendor = settings.vendors.get(&card.id)?;
-    let models = match catalog.models.iter().filter(|model| model.provider == card.id).count() {
-        1 => "1 model".to_owned(),
-        more => format!("{more} models"),
-    };
+    let adapters = pixel_vendors::all();
+    let mine = || catalog.models.iter().filter(|model| model.provider == card.id);
+    let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.id && a.speaks(model))).count();
+    let models = format!("{served} of {} models served by this version", mine().count());
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
     let subject = format!("vendor {}", card.id);
     Some(match vendor.missing.as_slice() {
@@ -78,7 +78,7 @@ fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<C
         missing => {
             let some_set = missing.len() < card.key_env.len();
             let status = if some_set { Status::Warning } else { Status::Note };
-            let finding = format!("{}: no complete key; {models} {without}", card.name);
+            let finding = format!("{}: no complete key; {models}, all {without}", card.name);
             Check::new(status, &subject, finding).with_remedy(format!("Set {}", missing.join(" and ")))
         }
     })
