@@ -191,7 +191,12 @@ impl Catalog {
     }
 
     pub fn model(&self, id: &ModelId) -> Option<&Model> {
-        self.by_id.get(id.as_str()).and_then(|at| self.models.get(*at))
+        self.position(id).and_then(|at| self.models.get(at))
+    }
+
+    /// Where in [`Self::models`] a model stands.
+    pub fn position(&self, id: &ModelId) -> Option<usize> {
+        self.by_id.get(id.as_str()).copied()
     }
 
     pub fn vendor(&self, id: &str) -> Option<&VendorCard> {

@@ -10,7 +10,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
+/// Polls and other free calls to one vendor at the same time.
+const FREE_CALLS: usize = 128;
 /// Failures in a row after which nothing is sent for a while.
 const BREAKER_AFTER: u32 = 5;
 const BREAKER_PAUSE: Duration = Duration::from_secs(30);
@@ -22,6 +25,8 @@ pub struct Lane {
     /// Whether the queue may hold something; a claim that comes back short clears it.
     pub(crate) pending: AtomicBool,
     pub(crate) running: AtomicUsize,
+    /// Turns for calls that cost nothing.
+    pub(crate) free_calls: Semaphore,
     health: Mutex<Health>,
 }
 
@@ -45,7 +50,13 @@ pub enum LaneState {
 
 impl Lane {
     pub(crate) fn new(options: LaneOptions) -> Self {
-        Self { options, pending: AtomicBool::new(true), running: AtomicUsize::new(0), health: Mutex::default() }
+        Self {
+            options,
+            pending: AtomicBool::new(true),
+            running: AtomicUsize::new(0),
+            free_calls: Semaphore::new(FREE_CALLS),
+            health: Mutex::default(),
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

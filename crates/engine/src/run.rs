@@ -44,7 +44,8 @@ impl From<StoreError> for Stop {
 pub(crate) struct Run {
     pub(crate) engine: Engine,
     pub(crate) claimed: Claimed,
-    pub(crate) card: Model,
+    /// Its model's place in the catalogue.
+    card: usize,
     pub(crate) inputs: OnceLock<Vec<StoredInput>>,
     /// Never held across an await; see [`crate::writes`].
     live: Mutex<Live>,
@@ -67,7 +68,7 @@ impl Run {
 
     /// `None` when this server lacks the task's model or vendor: the task waits for one that has it.
     pub(crate) fn open(engine: Engine, claimed: Claimed) -> Option<Self> {
-        let card = ModelId::parse(&claimed.model).and_then(|id| engine.0.catalog.model(&id).cloned());
+        let card = ModelId::parse(&claimed.model).and_then(|id| engine.0.catalog.position(&id));
         if card.is_none() || !engine.0.lanes.contains_key(&claimed.vendor) {
             let (model, vendor) = (&claimed.model, &claimed.vendor);
             tracing::error!(model, vendor, "the catalogue here lacks the task's model");
@@ -117,6 +118,10 @@ impl Run {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn card(&self) -> &Model {
+        &self.engine.0.catalog.models[self.card]
+    }
+
     pub(crate) fn lane(&self) -> Result<&Lane, Error> {
         self.engine.0.lanes.get(&self.claimed.vendor).ok_or_else(|| internal("the lane is gone"))
     }
@@ -125,7 +130,7 @@ impl Run {
         let lane = &self.lane()?.options;
         Ok(Job {
             request: &self.claimed.request,
-            card: &self.card,
+            card: self.card(),
             inputs: self.inputs.get().map_or(&[], Vec::as_slice),
             reference,
             first: slot.first,

@@ -79,7 +79,7 @@ impl Cursor<'_> {
                 Next::Wait(..) if self.is_past_deadline() => return self.fail(too_late()).await,
                 Next::Wait(hint, mark) => {
                     let wait = hint.unwrap_or_else(|| {
-                        waits::poll(&self.run.card.times, self.run.engine.0.options.poll_min, self.slot.polls)
+                        waits::poll(&self.run.card().times, self.run.engine.0.options.poll_min, self.slot.polls)
                     });
                     self.slot.polls += 1;
                     self.rest(mark);
@@ -109,7 +109,15 @@ impl Cursor<'_> {
             self.write().await?;
         }
         let lane = self.run.lane();
-        let why = match self.run.engine.0.door.send(call).await {
+        let sent = {
+            // A vendor's polls fall due together; each that waits here is a task and no connection.
+            let _turn = match &lane {
+                Ok(lane) => lane.free_calls.acquire().await.ok(),
+                Err(_) => None,
+            };
+            self.run.engine.0.door.send(call).await
+        };
+        let why = match sent {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
                 match self.ask_next(&mark, &Reply::Answer(answer)) {
@@ -158,7 +166,7 @@ impl Cursor<'_> {
     }
 
     pub(crate) fn is_past_deadline(&self) -> bool {
-        let deadline = Duration::from_secs(self.run.card.times.deadline_s);
+        let deadline = Duration::from_secs(self.run.card().times.deadline_s);
         self.slot.accepted_at.is_some_and(|at| now() > at.plus(deadline))
     }
 

@@ -83,7 +83,7 @@ impl Cursor<'_> {
             _ => Some(mark.clone()),
         };
         let sent = Sent { attempt: id.as_str().to_owned(), at: now(), repeat: call.repeat, back };
-        let price = self.run.card.price.as_ref();
+        let price = self.run.card().price.as_ref();
         self.extras.attempt = Some(NewAttempt {
             id,
             slot: self.slot.first,
@@ -100,7 +100,7 @@ impl Cursor<'_> {
     }
 
     fn price(&self) -> Option<i64> {
-        let price = self.run.card.price.as_ref()?;
+        let price = self.run.card().price.as_ref()?;
         i64::try_from(price.of(&self.run.claimed.request, self.slot.outputs)).ok()
     }
 

@@ -205,7 +205,7 @@ impl Run {
             }
         }
         made.sort_by_key(|one| one.index);
-        if let (Some(cost), Some(price)) = (&mut face.cost, &self.card.price) {
+        if let (Some(cost), Some(price)) = (&mut face.cost, &self.card().price) {
             let count = u32::try_from(made.len()).unwrap_or(u32::MAX);
             cost.settled_micros = Some(price.of(&self.claimed.request, count));
         }
