@@ -33,14 +33,16 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
 }
 
 /// A page can have its own name resolve to this machine, and would then count as ours. So a server
-/// that listens on loopback answers to loopback's names and its public one only; one that listens
-/// to the world is called by names that it cannot know.
+/// that listens on loopback answers to no name of the public kind, with a dot in it, but its own;
+/// one that listens to the world is called by names that it cannot know.
 fn is_ours(host: &str, settings: &Settings) -> bool {
     let Ok(url) = Url::parse(&format!("http://{host}")) else { return false };
-    let is_public = settings.public_url.as_ref().and_then(|text| Url::parse(text).ok());
+    let is_public_kind = url.domain().is_some_and(|name| name.trim_end_matches('.').contains('.'));
+    let own = settings.public_url.as_ref().and_then(|text| Url::parse(text).ok());
     !settings.listen.ip().is_loopback()
+        || !is_public_kind
         || is_loopback(&url)
-        || is_public.is_some_and(|public| public.host_str() == url.host_str())
+        || own.is_some_and(|own| own.host_str() == url.host_str())
 }
 
 /// Whether the host is a name or address of this machine's own loopback.
