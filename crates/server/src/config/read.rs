@@ -47,11 +47,11 @@ pub fn settings(
         engine: Engine {
             calls_max: read.whole("engine.calls_max", 1..=100_000)?,
             local_jobs: read.count("engine.local_jobs", 0..=1024, cores)?,
-            lease: Duration::from_secs(read.whole("engine.lease_s", 2..=3600)?),
+            lease: Duration::from_secs(read.whole("engine.lease_s", 1..=3600)?),
             poll_min: read.poll_min()?,
         },
         hold: Hold {
-            time: Duration::from_secs(read.whole("hold.time_s", 1..=2_592_000)?),
+            time: Duration::from_secs(read.whole("hold.time_s", 0..=2_592_000)?),
             policy: read.text("hold.policy", parse::hold_policy)?,
             projects: read.projects()?,
         },
@@ -136,8 +136,8 @@ impl Reader<'_> {
     fn poll_min(&mut self) -> Result<Option<Duration>, Problem> {
         self.value("engine.poll_min_ms", |value| match value.as_integer() {
             Some(0) => Ok(None),
-            Some(wait @ 10..=3_600_000) => Ok(Some(Duration::from_millis(wait.unsigned_abs()))),
-            _ => wrong(format!("{value} is out of range"), "Use 10 to 3600000, or 0 for the catalogue's own"),
+            Some(wait @ 1..=3_600_000) => Ok(Some(Duration::from_millis(wait.unsigned_abs()))),
+            _ => wrong(format!("{value} is out of range"), "Use 1 to 3600000, or 0 for the catalogue's own"),
         })
     }
 

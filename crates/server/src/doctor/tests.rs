@@ -95,15 +95,15 @@ fn programs_are_found_on_the_given_path_only() {
 
 #[test]
 fn unusable_settings_are_findings_and_decide_the_verdict() {
-    let problems = env(&[("PIXEL_LEASE_S", "1")]).load().map(|_| ()).unwrap_err();
+    let problems = env(&[("PIXEL_LEASE_S", "0")]).load().map(|_| ()).unwrap_err();
     let checks = examine(Err(&problems), &Environment::default(), &catalog());
     assert!(!is_fit(&checks));
     let text = report(&checks, false);
     assert!(
-        text.contains("FAIL  setting engine.lease_s: 1 is out of range (from environment PIXEL_LEASE_S)"),
+        text.contains("FAIL  setting engine.lease_s: 0 is out of range (from environment PIXEL_LEASE_S)"),
         "{text}"
     );
-    assert!(text.contains("→ Use 2 to 3600") && text.ends_with("1 thing keeps Pixel from running.\n"), "{text}");
+    assert!(text.contains("→ Use 1 to 3600") && text.ends_with("1 thing keeps Pixel from running.\n"), "{text}");
     assert!(!text.contains('\u{1b}') && report(&checks, true).contains('\u{1b}'));
 }
 
