@@ -144,6 +144,30 @@ pub struct Checked {
     pub extra: Map<String, Value>,
 }
 
+impl Checked {
+    /// One result of a prompt, with nothing else asked.
+    pub fn plain(kind: Kind, model: ModelId, prompt: impl Into<String>) -> Self {
+        Self {
+            kind,
+            model,
+            prompt: prompt.into(),
+            negative_prompt: None,
+            size: None,
+            resolution: None,
+            aspect_ratio: None,
+            duration_ms: None,
+            n: 1,
+            seed: None,
+            voice: None,
+            speed: None,
+            mode: None,
+            loras: Vec::new(),
+            inputs: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
 /// Something that was asked and is not honoured, or is honoured differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {

@@ -50,24 +50,7 @@ fn catalog() -> Catalog {
 }
 
 fn request(model: &str, kind: Kind, prompt: &str) -> Checked {
-    Checked {
-        kind,
-        model: ModelId::parse(model).unwrap(),
-        prompt: prompt.to_owned(),
-        negative_prompt: None,
-        size: None,
-        resolution: None,
-        aspect_ratio: None,
-        duration_ms: None,
-        n: 1,
-        seed: None,
-        voice: None,
-        speed: None,
-        mode: None,
-        loras: Vec::new(),
-        inputs: Vec::new(),
-        extra: serde_json::Map::new(),
-    }
+    Checked::plain(kind, ModelId::parse(model).unwrap(), prompt)
 }
 
 fn image(prompt: &str, width: u32, height: u32) -> Checked {

@@ -52,24 +52,7 @@ impl Rig {
     async fn create(&self, model: &str, prompt: &str, n: u32, project: Option<&str>) -> TaskId {
         let model = ModelId::parse(&format!("lab/{model}")).unwrap();
         let card = self.catalog.model(&model).unwrap();
-        let request = Checked {
-            kind: Kind::Image,
-            model: model.clone(),
-            prompt: prompt.to_owned(),
-            negative_prompt: None,
-            size: None,
-            resolution: None,
-            aspect_ratio: None,
-            duration_ms: None,
-            n,
-            seed: None,
-            voice: None,
-            speed: None,
-            mode: None,
-            loras: Vec::new(),
-            inputs: Vec::new(),
-            extra: serde_json::Map::new(),
-        };
+        let request = Checked { n, ..Checked::plain(Kind::Image, model.clone(), prompt) };
         let plan = Lab.plan(&request, card).unwrap();
         let mut work = Work::planned(&plan.slots);
         work.cost = plan.cost.clone();
