@@ -51,7 +51,7 @@ pub enum FetchError {
     },
     /// Resolve, connect, time, or an unexpected status.
     Unreachable(String),
-    /// A body that ended before it was complete.
+    /// An answer that ended before it was complete, or that is none.
     Broken(String),
     TooLarge {
         cap_bytes: u64,
@@ -141,7 +141,11 @@ impl Inner {
             _ => self.clients.literal(),
         };
         let sent = client.get(url.clone()).send().await;
-        sent.or_else(|why| unreachable(format!("The link could not be reached: {}.", cause(why))))
+        sent.or_else(|why| match why.is_connect() || why.is_timeout() {
+            true => unreachable(format!("The link could not be reached: {}.", cause(why))),
+            // It was reached, and its answer is no whole one.
+            false => Err(FetchError::Broken(format!("The link broke off: {}.", cause(why)))),
+        })
     }
 
     /// One bad answer refuses the whole name: who mixes them means to be lucky at a later look.

@@ -152,24 +152,20 @@ async fn broken_media_are_never_announced(rig: Rig) {
         (OPENAI, Media::CutWithLength),
         (OPENAI, Media::CutWithoutLength),
         (OPENAI, Media::Html),
+        (DASHSCOPE, Media::CutWithLength),
         (DASHSCOPE, Media::CutWithoutLength),
         (DASHSCOPE, Media::Html),
         (DASHSCOPE, Media::Empty),
     ];
-    for (model, media) in cases {
+    let check = async |(model, media): (&str, Media)| {
         let (mark, task) = run(&client, &stub, model, Script::media(media.clone()), &json!({})).await;
         assert_eq!(failure(&task), "result_unusable", "{model} {media:?}");
         assert!(task["result"].is_null() || task["result"]["images"] == json!([]), "{task:#}");
         assert_eq!(stub.accepted(&mark), 1, "{model} {media:?}: a paid submission was repeated");
-    }
-    // A transfer that breaks off may come through another time, so it is tried again.
-    let mark = stub::marker();
-    stub.script(&mark, Script::media(Media::CutWithLength));
-    let id = client.create("image", &picture(DASHSCOPE, &mark)).await;
-    pixel_testkit::wait::until("third fetch", SOON, || async { (stub.fetches(&mark) >= 3).then_some(()) }).await;
-    let task = client.task(&id).await;
-    assert!(task["status"] != "completed" && task["result"].is_null(), "{task:#}");
-    assert_eq!(stub.accepted(&mark), 1);
+        // A transfer that breaks off may come through another time, so it is tried again.
+        assert!(model == OPENAI || stub.fetches(&mark) >= 3, "{model} {media:?}");
+    };
+    futures_util::future::join_all(cases.map(check)).await;
     // An answer in which the picture's place is empty says nothing about the picture.
     let mark = stub::marker();
     stub.script(&mark, Script::media(Media::Empty));
