@@ -1,6 +1,6 @@
 //! What surrounds every request: an id, a span, figures, panics turned into answers, CORS.
 
-use super::envelope::ApiError;
+use super::{envelope::ApiError, leftover::Leftover};
 use crate::config::CorsOrigins;
 use axum::{
     Json,
@@ -30,6 +30,7 @@ pub async fn around(mut request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", request_id = %id);
+    let leftover = Leftover::of(&mut request);
     async move {
         let begun = Instant::now();
         // A panic in a handler costs that request its answer, not the connection's others.
@@ -48,6 +49,9 @@ pub async fn around(mut request: Request, next: Next) -> Response {
         let labels = [("method", known(&method).to_owned()), ("route", route), ("status", status.to_string())];
         metrics::counter!("pixel_http_requests_total", &labels).increment(1);
         metrics::histogram!("pixel_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+        if let Some(leftover) = leftover {
+            leftover.drain().await;
+        }
         response
     }
     .instrument(span)

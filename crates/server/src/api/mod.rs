@@ -7,6 +7,7 @@ mod envelope;
 mod health;
 mod inputs;
 mod layers;
+mod leftover;
 mod media;
 mod models;
 mod offers;

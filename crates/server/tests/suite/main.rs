@@ -17,6 +17,7 @@ mod examples;
 mod flush;
 mod held;
 mod inputs;
+mod leftover;
 mod lifecycle;
 mod media;
 mod models;
