@@ -7,11 +7,12 @@
 
 mod allow;
 mod names;
+mod own;
 mod ranges;
 
 use allow::Allow;
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -25,7 +26,11 @@ const SHOWN_CHARS_MAX: usize = 80;
 #[derive(Clone, Debug)]
 pub struct Guard {
     allow: Arc<Allow>,
+    own: Own,
 }
+
+/// Says which addresses are this machine's own.
+pub type Own = fn() -> io::Result<Vec<IpAddr>>;
 
 /// Why an address is not used: a full sentence, fit for the caller. It never tells to which address
 /// a name leads, since that could be a fact about the operator's network.
@@ -46,7 +51,12 @@ impl Guard {
     /// Reads the operator's list: hosts, `host:port`, addresses and networks in CIDR form. A bare
     /// host or network allows any port. The error is a sentence that names the bad entry.
     pub fn new(allow: &[String]) -> Result<Self, String> {
-        Ok(Self { allow: Arc::new(Allow::parse(allow)?) })
+        Self::on_machine(allow, own::addresses)
+    }
+
+    /// The same on a machine that has these addresses.
+    pub fn on_machine(allow: &[String], own: Own) -> Result<Self, String> {
+        Ok(Self { allow: Arc::new(Allow::parse(allow)?), own })
     }
 
     /// Judges what can be judged from the text alone. The returned link is the one to use: it holds
@@ -120,7 +130,13 @@ impl Guard {
                 return carried.into_iter().try_for_each(|inner| self.judge_ip(inner.into(), port));
             }
         }
-        ranges::kind(ip).map_or(Ok(()), |kind| Err(kind.to_owned()))
+        ranges::kind(ip).map_or(Ok(()), |kind| Err(kind.to_owned()))?;
+        // A public address of this machine leads to what listens on it behind every firewall.
+        match (self.own)() {
+            Ok(own) if own.iter().any(|own| own.to_canonical() == ip) => Err("this server's own".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("not known to be another machine's ({error})")),
+        }
     }
 }
 

@@ -62,19 +62,29 @@ async fn everything() {
     let begun = connections_begun() - begun;
     assert_eq!(begun, u64::from(good), "the kernel began connections that no listener saw");
     good_links_arrive(data.path(), &canaries).await;
+    own_addresses_are_not_reached(data.path(), &canaries).await;
     let left = std::fs::read_dir(data.path().join("staging")).unwrap().count();
     assert_eq!(
         left,
-        usize::try_from(flipped).unwrap() + ARRIVALS.len() + ALLOWED.len(),
+        usize::try_from(flipped).unwrap() + ARRIVALS.len() + ALLOWED.len() + 2,
         "files that no fetch returned"
     );
 }
 
+/// The address that stands for the public internet lies on this machine as well, which the guard is
+/// not told.
 fn fetcher(data: &Path, allow: &[&str]) -> Fetcher {
-    let allow: Vec<_> = allow.iter().map(|entry| (*entry).to_owned()).collect();
+    fetcher_with(data, Guard::on_machine(&list(allow), || Ok(Vec::new())).unwrap())
+}
+
+fn list(entries: &[&str]) -> Vec<String> {
+    entries.iter().map(|entry| (*entry).to_owned()).collect()
+}
+
+fn fetcher_with(data: &Path, guard: Guard) -> Fetcher {
     // A broken guard must show as a canary that was reached, not as a test that takes too long.
     let limits = FetchLimits { first_byte: Duration::from_secs(5), ..FetchLimits::default() };
-    Fetcher::with_limits(Guard::new(&allow).unwrap(), Blobs::open(data).unwrap(), limits).unwrap()
+    Fetcher::with_limits(guard, Blobs::open(data).unwrap(), limits).unwrap()
 }
 
 /// Every refused form, and names that lead to each canary.
@@ -158,6 +168,24 @@ async fn good_links_arrive(data: &Path, canaries: &Canaries) {
         let reached = canaries.take();
         assert!(reached.contains_key(&ip(at)) || link.contains("mixed6"), "{link}: {reached:?}");
     }
+}
+
+/// The guard looks at the interfaces of its machine, where the good addresses are.
+async fn own_addresses_are_not_reached(data: &Path, canaries: &Canaries) {
+    let knowing = fetcher_with(data, Guard::new(&[]).unwrap());
+    let blind = fetcher_with(data, Guard::on_machine(&[], || Err(std::io::Error::other("no answer"))).unwrap());
+    for link in ARRIVALS {
+        for fetcher in [&knowing, &blind] {
+            let why = fetcher.fetch(link, CAP_BYTES).await.expect_err(link);
+            assert!(matches!(why, FetchError::Refused(_)), "{link}: {why:?}");
+        }
+    }
+    assert_eq!(canaries.take(), BTreeMap::new(), "this machine was reached under its public address");
+    let told = fetcher_with(data, Guard::new(&list(&["good.example", GOOD_V4])).unwrap());
+    for link in &ARRIVALS[..2] {
+        arrived(told.fetch(link, CAP_BYTES).await, link);
+    }
+    assert_eq!(canaries.take(), BTreeMap::from([(ip(GOOD_V4), 2)]));
 }
 
 fn arrived(result: Result<StagedBlob, FetchError>, link: &str) {
