@@ -4,6 +4,7 @@ use crate::{
     api::{self, App},
     config::{HoldPolicy, Settings},
     filesystem,
+    signals::{End, Signals},
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
@@ -19,12 +20,18 @@ use pixel_engine::{
 };
 use pixel_store::{Budget, Options, Store, blobs::Blobs};
 use std::{
-    collections::HashSet, error::Error, future::IntoFuture, io::Write, path::PathBuf, sync::Arc, time::Duration,
+    collections::HashSet,
+    error::Error,
+    future::IntoFuture,
+    io::Write,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -37,8 +44,7 @@ const DECODES: usize = 4;
 
 /// `ffmpeg` makes posters of clips that their vendors send without one.
 pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}. Is another server running there? Choose with --listen.", settings.listen)
     })?;
@@ -57,9 +63,9 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
         })
         .into_future();
     let serving = tokio::spawn(serving);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    // Whoever presses Ctrl-C does not want to wait.
+    if signals.next().await == End::Terminate && !app.settings.drain.is_zero() {
+        drain(&app, &mut signals).await;
     }
     tracing::info!("stopping");
     let _ = stop.send(());
@@ -73,6 +79,15 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes requests as before and says that it soon will not, until the time is over or another signal comes.
+async fn drain(app: &App, signals: &mut Signals) {
+    let time = app.settings.drain;
+    tracing::info!(seconds = time.as_secs(), "draining: /readyz says 503, requests are still taken");
+    app.draining.store(true, Ordering::Relaxed);
+    // Either way the draining is over.
+    let _ = tokio::time::timeout(time, signals.next()).await;
 }
 
 async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
@@ -99,7 +114,17 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
     });
     let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
-    Ok(App { engine, catalog, guard, writer: pixel_vendors::writer(), spoken, metrics: recorder()?, address, settings })
+    Ok(App {
+        engine,
+        catalog,
+        guard,
+        writer: pixel_vendors::writer(),
+        spoken,
+        metrics: recorder()?,
+        address,
+        settings,
+        draining: AtomicBool::default(),
+    })
 }
 
 /// SQLite's locks and flushes do not hold on a network file system.

@@ -28,5 +28,6 @@ pub mod wait;
 pub use client::Client;
 pub use http::Method;
 pub use rig::Rig;
+pub use rustix::process::Signal;
 pub use server::{Db, Server};
 pub use stub::{Script, Stub};

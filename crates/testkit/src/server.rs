@@ -188,10 +188,20 @@ impl Server {
         signal_group(group_of(&self.child), Signal::CONT);
     }
 
+    /// Sends any signal.
+    pub fn signal(&self, signal: Signal) {
+        signal_group(group_of(&self.child), signal);
+    }
+
     /// Asks the server to end and returns how, and how long it took. Nothing may stay behind.
     pub async fn sigterm(&mut self) -> (ExitStatus, Duration) {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits for the end of a server that was asked to end.
+    pub async fn ended(&mut self) -> (ExitStatus, Duration) {
         let (begin, group) = (Instant::now(), group_of(&self.child));
-        signal_group(group, Signal::TERM);
         let child = &mut self.child;
         let status = wait::until("end after SIGTERM", Duration::from_secs(30), || {
             let ended = child.try_wait().expect("a child can be asked");

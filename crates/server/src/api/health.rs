@@ -1,7 +1,12 @@
 //! Whether the server lives, whether it can work, and its figures.
 
 use super::{envelope::ApiError, state::App};
-use axum::{Json, extract::State, http::header, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use pixel_store::Filter;
 use serde::Serialize;
 use std::sync::Arc;
@@ -31,6 +36,10 @@ pub async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
     (status = 200, description = "The answer", body = Health), (status = 503, description = "Not available now", body = super::envelope::ErrorBody)
 ))]
 pub async fn get_ready(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
+    if app.is_draining() {
+        let sentence = "This server is about to stop. Send new requests to another one.";
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence));
+    }
     app.engine.store().list(&Filter::default(), 1).await?;
     Ok(health(&app))
 }

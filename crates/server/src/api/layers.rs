@@ -1,10 +1,10 @@
 //! What surrounds every request: an id, a span, figures, panics turned into answers, CORS.
 
-use super::{envelope::ApiError, leftover::Leftover};
+use super::{envelope::ApiError, leftover::Leftover, state::App};
 use crate::config::CorsOrigins;
 use axum::{
     Json,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -12,6 +12,7 @@ use axum::{
 use futures_util::FutureExt;
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -24,7 +25,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct RequestId(pub String);
 
 /// Gives a request its id and its span; writes the body of an error, which bears the id.
-pub async fn around(mut request: Request, next: Next) -> Response {
+pub async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -42,7 +43,7 @@ pub async fn around(mut request: Request, next: Next) -> Response {
             )
             .into_response()
         });
-        let response = finish(response, &id, &path);
+        let mut response = finish(response, &id, &path);
         let status = response.status().as_u16();
         let took = begun.elapsed();
         log(&method, &path, status, took);
@@ -51,6 +52,10 @@ pub async fn around(mut request: Request, next: Next) -> Response {
         metrics::histogram!("pixel_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
         if let Some(leftover) = leftover {
             leftover.drain().await;
+        }
+        if app.is_draining() {
+            // Its next request goes to a server that stays.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

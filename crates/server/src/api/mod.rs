@@ -75,6 +75,6 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(envelope::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), origins::guard))
         .layer(layers::cors(&app.settings.cors))
-        .layer(middleware::from_fn(layers::around))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::around))
         .with_state(app)
 }

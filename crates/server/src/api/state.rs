@@ -4,7 +4,13 @@ use crate::config::Settings;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pixel_core::{catalog::Catalog, chat::Writer, id::ModelId};
 use pixel_engine::{Engine, guard::Guard};
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 pub struct App {
     pub engine: Engine,
@@ -17,4 +23,12 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Where this server is reached when neither the settings nor the request say.
     pub address: String,
+    /// Raised when this server is about to go: requests are still answered, but callers are sent to others.
+    pub draining: AtomicBool,
+}
+
+impl App {
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 }

@@ -34,6 +34,7 @@ pub fn settings(
         sandbox,
         workers: read.count("workers", 0..=1024, cores)?,
         shutdown: Duration::from_secs(read.whole("shutdown_s", 0..=300)?),
+        drain: Duration::from_secs(read.whole("drain_s", 0..=300)?),
         database: Database {
             url: read.text(DATABASE_URL, parse::database_url)?,
             pool_size: read.whole("database.pool_size", 1..=1000)?,

@@ -19,6 +19,8 @@ pub struct Settings {
     /// Threads of the runtime, at least 1.
     pub workers: usize,
     pub shutdown: Duration,
+    /// Between SIGTERM and the moment when no more requests are taken.
+    pub drain: Duration,
     pub database: Database,
     pub log: Log,
     pub cors: CorsOrigins,

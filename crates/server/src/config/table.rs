@@ -20,6 +20,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("sandbox", "PIXEL_SANDBOX"),
     ("workers", "PIXEL_WORKERS"),
     ("shutdown_s", "PIXEL_SHUTDOWN_S"),
+    ("drain_s", "PIXEL_DRAIN_S"),
     (DATABASE_URL, "DATABASE_URL"),
     ("database.pool_size", "PIXEL_DATABASE_POOL_SIZE"),
     ("log.filter", "PIXEL_LOG"),
