@@ -50,7 +50,7 @@ impl Engine {
     /// The task's row, once it has ended or `wait` is over; `None` when there is no such task.
     pub async fn wait(&self, id: &TaskId, wait: Duration) -> Result<Option<TaskRow>, StoreError> {
         let until = Instant::now() + wait;
-        // Another replica may end the task, so that the row is looked at now and then.
+        // Another replica may end the task, and its hint be lost: the row is looked at now and then.
         let look = Duration::from_secs(if self.0.store.is_shared() { 1 } else { 60 });
         let watching = self.0.watch.begin(id);
         loop {

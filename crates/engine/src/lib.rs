@@ -107,6 +107,15 @@ impl Engine {
     pub fn start(&self) {
         let engine = self.clone();
         self.0.tracker.spawn(async move { engine.schedule().await });
+        if let Some(hints) = self.0.store.hints() {
+            let engine = self.clone();
+            self.0.tracker.spawn(async move {
+                tokio::select! {
+                    () = engine.0.watch.follow(hints) => {}
+                    () = engine.0.stopping.cancelled() => {}
+                }
+            });
+        }
     }
 
     /// Claims no more and waits for what runs; what has not ended in time is left to its lease.

@@ -1,11 +1,12 @@
 //! Wakes callers that wait for a task to end, without polling.
 
 use pixel_core::id::TaskId;
+use pixel_store::Hint;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc::Receiver};
 
 #[derive(Default)]
 pub(crate) struct Watch(Mutex<HashMap<TaskId, Watched>>);
@@ -40,6 +41,23 @@ impl Watch {
     pub(crate) fn ended(&self, task: &TaskId) {
         if let Some(watched) = self.map().get(task) {
             watched.notify.notify_waiters();
+        }
+    }
+}
+
+impl Watch {
+    /// Many tasks have ended elsewhere: everybody looks again.
+    pub(crate) fn many_ended(&self) {
+        self.map().values().for_each(|watched| watched.notify.notify_waiters());
+    }
+
+    /// Passes on what other servers say, until they are heard no more.
+    pub(crate) async fn follow(&self, mut hints: Receiver<Hint>) {
+        while let Some(hint) = hints.recv().await {
+            match hint {
+                Hint::Ended(task) => self.ended(&task),
+                Hint::Many => self.many_ended(),
+            }
         }
     }
 }

@@ -153,7 +153,10 @@ impl Run {
     /// Tells those who wait for what was written.
     fn tell(&self, then: &Then) {
         match then {
-            Then::End => self.engine.0.watch.ended(&self.claimed.lease.task),
+            Then::End => {
+                self.engine.0.watch.ended(&self.claimed.lease.task);
+                self.engine.0.store.tell_ended(&self.claimed.lease.task);
+            }
             Then::Go { stage: Stage::Waiting, due, .. } => self.engine.due_at(*due),
             Then::Go { stage: Stage::Queued, .. } => {
                 if let Ok(lane) = self.lane() {

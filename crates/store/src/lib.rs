@@ -10,6 +10,7 @@ pub mod blobs;
 mod checkpoint;
 mod db;
 mod error;
+mod hints;
 mod open;
 mod read;
 mod render;
@@ -19,5 +20,6 @@ mod writer;
 
 pub use beat::Leases;
 pub use error::StoreError;
+pub use hints::Hint;
 pub use rows::*;
 pub use store::{Options, Store, check, new_attempt_id, new_media_id, new_task_id, now};

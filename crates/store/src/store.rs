@@ -6,6 +6,7 @@ use crate::{
     beat::{Beat, Leases},
     checkpoint,
     db::Pool,
+    hints::{Hint, Hints},
     open::{self, Source},
     read, render,
     rows::{
@@ -49,6 +50,8 @@ struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     checkpoint: JoinHandle<()>,
     beat: std::sync::Mutex<Option<Beat>>,
+    hints: std::sync::Mutex<Option<Hints>>,
+    heard: std::sync::Mutex<Option<mpsc::Receiver<Hint>>>,
     leases: Leases,
     lease: Duration,
     is_shared: bool,
@@ -74,12 +77,15 @@ impl Store {
         let leases = Leases::default();
         let beat = Beat::start(source.clone(), leases.clone(), options.lease)?;
         let (inbox, mail) = mpsc::channel(INBOX);
+        let (hints, heard) = Hints::start(&source).unzip();
         Ok(Self(Arc::new(Inner {
             pool,
             inbox: std::sync::Mutex::new(Some(inbox)),
             writer: Mutex::new(Some(tokio::spawn(writer::run(source.clone(), conn, mail)))),
             checkpoint: tokio::spawn(checkpoint::run(source)),
             beat: std::sync::Mutex::new(Some(beat)),
+            hints: std::sync::Mutex::new(hints),
+            heard: std::sync::Mutex::new(heard),
             leases,
             lease: options.lease,
             is_shared,
@@ -109,10 +115,24 @@ impl Store {
             tracing::error!(%error, "the writer ended badly");
         }
         self.0.checkpoint.abort();
+        drop(self.0.hints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
         let beat = self.0.beat.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         // Joining a thread blocks, which the event loop must not.
         let _ = tokio::task::spawn_blocking(move || drop(beat)).await;
         self.0.pool.close().await;
+    }
+
+    /// Tells the other servers that a task has ended here.
+    pub fn tell_ended(&self, task: &TaskId) {
+        if let Some(hints) = self.0.hints.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
+            hints.ended(task);
+        }
+    }
+
+    /// What the servers on the same database say, this one's own words included; only the first
+    /// caller gets it, and nobody on SQLite.
+    pub fn hints(&self) -> Option<mpsc::Receiver<Hint>> {
+        self.0.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
     async fn ask(&self, op: Op) -> Result<Out, StoreError> {

@@ -3,13 +3,14 @@
 use crate::support::{SOON, failure, picture, refusal, with};
 use pixel_testkit::{Rig, Script, Stub, on_postgres, stub, wait};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 on_postgres!(
     one_takes_over_what_another_left,
     a_sleeper_cannot_overwrite_its_successor,
     the_vendors_limit_is_shared,
     answers_are_the_same_everywhere,
+    who_waits_elsewhere_hears_of_the_end,
     the_database_may_go_and_come_back,
 );
 
@@ -88,6 +89,28 @@ async fn answers_are_the_same_everywhere(rig: Rig) {
         pixel_testkit::media::sha256_hex(&second.client().get(path).await.bytes),
         hash.as_str().expect("a hash")
     );
+}
+
+/// Looking at the row once a second would take half a second on the average.
+async fn who_waits_elsewhere_hears_of_the_end(rig: Rig) {
+    let stub = Stub::start();
+    stub.by_default(Script::default().latency(Duration::from_millis(300)));
+    let replica = |name: &str| rig.replica(name).vendors(&stub).start();
+    let (first, second) = (replica("first").await, replica("second").await);
+    let mut late = Vec::new();
+    for _ in 0..9 {
+        let id = first.client().create("image", &small("openai/gpt-image-2", &stub::marker())).await;
+        let (here, there) = (first.client(), second.client());
+        let ended = |client: pixel_testkit::Client, id: String| async move {
+            let task = client.get(&format!("/api/v1/tasks/{id}?wait=30")).await.data();
+            assert_eq!(task["status"], "completed", "{task:#}");
+            Instant::now()
+        };
+        let (ended, heard) = tokio::join!(ended(here, id.clone()), ended(there, id));
+        late.push(heard.saturating_duration_since(ended));
+    }
+    late.sort();
+    assert!(late[late.len() / 2] < Duration::from_millis(250), "heard so much later: {late:?}");
 }
 
 async fn the_database_may_go_and_come_back(mut rig: Rig) {
