@@ -4,6 +4,7 @@ use super::{
     BlockingStage, StageWriter, StagedBlob,
     stage::{blocking, hex, sync_folder},
 };
+use crate::crash;
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
 use std::{
@@ -157,6 +158,7 @@ fn publish_file(staged: &Path, blob: &Path) -> io::Result<()> {
         Ok(true) if e.kind() == ErrorKind::NotFound => Ok(()),
         _ => Err(e),
     })?;
+    crash::point!("publish.renamed");
     sync_folder(folder)
 }
 
@@ -176,6 +178,7 @@ fn link_file(staged: &Path, blob: &Path) -> io::Result<()> {
         }
         Err(e) => return Err(e),
     }
+    crash::point!("publish.linked");
     sync_folder(folder)
 }
 
