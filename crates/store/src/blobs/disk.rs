@@ -89,9 +89,11 @@ impl Blobs {
     }
 
     /// Takes the facts of a staged file again: of one that came out of an answer, or as after a
-    /// restart. Blocking.
+    /// restart. It is wanted, so the sweep leaves it alone for as long again. Blocking.
     pub fn staged(&self, handle: &Staged) -> io::Result<StagedBlob> {
-        let (sha256, bytes) = hash_file(&self.staged_path(handle))?;
+        let path = self.staged_path(handle);
+        let (sha256, bytes) = hash_file(&path)?;
+        File::options().write(true).open(&path)?.set_modified(SystemTime::now())?;
         Ok(StagedBlob { handle: handle.clone(), sha256, bytes })
     }
 
