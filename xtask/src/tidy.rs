@@ -6,6 +6,7 @@
 //! run, and one that waives nothing is a finding itself.
 
 mod codes;
+mod crash;
 mod imports;
 mod map;
 mod reaches;
@@ -55,6 +56,8 @@ const RULES: &[Rule] = &[
     words::left_overs,
     words::machine_and_registry,
     codes::check,
+    crash::points,
+    crash::feature,
 ];
 
 pub fn run(root: &Path) -> ExitCode {

@@ -2,7 +2,10 @@
 
 use crate::{Engine, media};
 use pixel_core::{task::Facts, vendor::Staged};
-use pixel_store::blobs::{Blobs, StagedBlob};
+use pixel_store::{
+    blobs::{Blobs, StagedBlob},
+    crash,
+};
 use std::io;
 
 /// Why staged bytes did not become a blob.
@@ -61,10 +64,12 @@ fn take_in(
     let facts = media::examine(&path, &staged.sha256, staged.bytes, limits)?;
     let wanted = preview && media::needs_preview(&facts, limits);
     let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
+    crash::point!("admit.examined");
     match is_named {
         true => blobs.publish_keeping(&staged.handle, &staged.sha256)?,
         false => blobs.publish(&staged.handle, &staged.sha256)?,
     }
+    crash::point!("admit.published");
     let preview = bytes.and_then(|bytes| match take_in_preview(blobs, limits, &bytes) {
         Ok(facts) => Some(facts),
         Err(error) => {

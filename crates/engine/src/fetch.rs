@@ -10,7 +10,10 @@ pub use client::{install_tls, tls_config};
 
 use crate::guard::{Guard, Refused};
 use client::Clients;
-use pixel_store::blobs::{Blobs, StagedBlob};
+use pixel_store::{
+    blobs::{Blobs, StagedBlob},
+    crash,
+};
 use reqwest::{Response, StatusCode, header};
 use std::{error::Error, fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -166,6 +169,7 @@ impl Inner {
             return Err(FetchError::TooLarge { cap_bytes });
         }
         let mut stage = self.blobs.stage(cap_bytes).await.map_err(FetchError::Store)?;
+        crash::point!("fetch.begun");
         let mut received = 0;
         loop {
             let piece = within(self.limits.idle, "The link fell silent", answer.chunk()).await?;
@@ -176,12 +180,15 @@ impl Inner {
                 return Err(FetchError::TooLarge { cap_bytes });
             }
             stage.write(&piece).await.map_err(FetchError::Store)?;
+            crash::point!("fetch.half");
         }
         if let Some(announced) = announced.filter(|announced| *announced != received) {
             let why = format!("The link brought {received} of {announced} announced bytes.");
             return Err(FetchError::Broken(why));
         }
-        stage.finish().await.map_err(FetchError::Store)
+        let staged = stage.finish().await.map_err(FetchError::Store)?;
+        crash::point!("fetch.finished");
+        Ok(staged)
     }
 }
 

@@ -12,7 +12,7 @@ use pixel_core::{
     request::{Input, Origin, Role},
     task::{Failure, SlotState, StoredInput, Work},
 };
-use pixel_store::now;
+use pixel_store::{crash, now};
 
 /// Fetches of one task's inputs that may fail before the task does.
 const TRIES: u32 = 4;
@@ -36,6 +36,7 @@ impl Run {
             None => match self.fetch_inputs(wanted).await {
                 Ok(list) => {
                     self.write_inputs(list.clone()).await?;
+                    crash::point!("inputs.written");
                     list
                 }
                 Err(trouble) => return self.inputs_failed(trouble).await.map(|()| false),
@@ -69,7 +70,9 @@ impl Run {
                     Role::Reference | Role::FirstFrame | Role::LastFrame => limits.image_bytes,
                 };
                 let staged = inner.fetcher.fetch(url, cap).await.map_err(|error| trouble(input, error))?;
+                crash::point!("input.fetched");
                 let admitted = self.engine.admit(Arrival::Fresh(staged), false).await;
+                crash::point!("input.stored");
                 admitted
                     .map_err(|error| match error {
                         AdmitError::Unusable(why) => Trouble::Final(Error::new(

@@ -2,7 +2,10 @@
 
 use crate::{internal, run::Stop, step::Cursor};
 use pixel_core::vendor::{Answer, Desk, LocalWork, Mark, Next, Reply, Staged};
-use pixel_store::blobs::{Blobs, BlockingStage};
+use pixel_store::{
+    blobs::{Blobs, BlockingStage},
+    crash,
+};
 use std::{
     io::{self, Read, Write},
     sync::{
@@ -38,8 +41,11 @@ impl Cursor<'_> {
         let (cancelled, percent) = (bench.cancel.clone(), Arc::clone(&bench.percent));
         let mut job = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            crash::point!("local.begun");
             work.0.run(&mut bench)?;
-            bench.finish()
+            let files = bench.finish()?;
+            crash::point!("local.made");
+            Ok::<_, io::Error>(files)
         });
         let done = loop {
             tokio::select! {

@@ -10,7 +10,7 @@ use pixel_core::{
     task::{Choice, Failure, Slot, SlotState, Work},
     vendor::Repeat,
 };
-use pixel_store::{Claimed, StoreError, now};
+use pixel_store::{Claimed, StoreError, crash, now};
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +73,12 @@ impl Engine {
                 held.iter().for_each(|at| decide_slot(&mut work.slots[*at], choice));
             }
         };
+        crash::point!("resolve.claimed");
         match run.write_work(decide).await {
-            Ok(()) => verdict,
+            Ok(()) => {
+                crash::point!("resolve.written");
+                verdict
+            }
             Err(Stop::Store(error)) => Err(error.into()),
             Err(Stop::Fenced | Stop::Later(_)) => Err(ResolveError::NotHeld),
         }

@@ -15,7 +15,7 @@ use pixel_core::{
     task::{Facts, Failure, Made, Preview, SlotState},
     vendor::{Mark, Output, Source, Staged},
 };
-use pixel_store::{MediaRow, blobs::StagedBlob, new_media_id, now};
+use pixel_store::{MediaRow, blobs::StagedBlob, crash, new_media_id, now};
 use std::io;
 
 /// Links of one slot that may expire, or bring bytes that are no whole file, before the slot fails.
@@ -55,6 +55,7 @@ impl Cursor<'_> {
                     future::join(self.run.write(self.at, slot.clone(), extras, false), copies).await;
                 written?;
                 self.slot = slot;
+                crash::point!("collect.recorded");
                 copied
             }
         };
@@ -98,11 +99,16 @@ impl Cursor<'_> {
             staged.extend(one.staged);
         }
         self.slot.state = SlotState::Done { media };
+        crash::point!("result.writing");
         let left = self.leave().await?;
+        crash::point!("result.written");
         if !staged.is_empty() {
             let blobs = self.run.engine.0.blobs.clone();
             // Nobody waits for it, and what is missed is left to the sweep.
-            drop(tokio::task::spawn_blocking(move || staged.iter().try_for_each(|handle| blobs.discard(handle))));
+            drop(tokio::task::spawn_blocking(move || {
+                crash::point!("result.discarding");
+                staged.iter().try_for_each(|handle| blobs.discard(handle))
+            }));
         }
         Ok(left)
     }

@@ -7,7 +7,7 @@ use crate::{
     run::Run,
 };
 use pixel_core::Stamp;
-use pixel_store::{Budget, Claimed, Lease, StoreError, now};
+use pixel_store::{Budget, Claimed, Lease, StoreError, crash, now};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -147,7 +147,9 @@ impl Engine {
             let _running = Running { engine: &engine, vendor: claimed.vendor.clone(), lease: claimed.lease.clone() };
             // The schedule leases no more than there are permits; a resolved task may wait here.
             let Ok(_permit) = engine.0.runs.clone().acquire_owned().await else { return };
+            crash::point!("claim.taken");
             Run::go(engine.clone(), claimed).await;
+            crash::point!("run.ended");
         });
     }
 

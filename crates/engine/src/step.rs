@@ -12,7 +12,7 @@ use pixel_core::{
     task::{Failure, Slot, SlotState},
     vendor::{Call, HttpCall, Mark, Next, Reply},
 };
-use pixel_store::now;
+use pixel_store::{crash, now};
 use std::time::Duration;
 
 /// One slot while it is driven, with what is to be written at the next write.
@@ -83,7 +83,10 @@ impl Cursor<'_> {
                     });
                     self.slot.polls += 1;
                     self.rest(mark);
-                    return self.leave_until(now().plus(wait)).await;
+                    crash::point!("wait.writing");
+                    let left = self.leave_until(now().plus(wait)).await?;
+                    crash::point!("wait.written");
+                    return Ok(left);
                 }
                 Next::Done(outputs, mark) => return self.collect(mark, outputs).await,
             };
@@ -115,8 +118,10 @@ impl Cursor<'_> {
                 Ok(lane) => lane.free_calls.acquire().await.ok(),
                 Err(_) => None,
             };
+            crash::point!("poll.sending");
             self.run.engine.0.door.send(call).await
         };
+        crash::point!("poll.answered");
         let why = match sent {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());

@@ -13,7 +13,7 @@ use pixel_core::{
     task::{Sent, SlotState},
     vendor::{Answer, HttpCall, Mark, Next, Repeat, Reply},
 };
-use pixel_store::{AttemptOutcome, NewAttempt, new_attempt_id, now};
+use pixel_store::{AttemptOutcome, NewAttempt, crash, new_attempt_id, now};
 use std::time::Duration;
 
 /// How soon a task whose vendor has no key here looks again.
@@ -43,11 +43,14 @@ impl Cursor<'_> {
                 .map(|_| None);
         }
         self.check_lease()?;
+        crash::point!("submit.begun");
         let sent = self.record(call, &mark).await?;
+        crash::point!("submit.recorded");
         // A process that was stopped between the record and this line must not send any more.
         if self.check_lease().is_err() {
             return self.unsent(&sent, "the lease ended before the request left").await;
         }
+        crash::point!("submit.leased");
         let lane = self.run.lane();
         match self.run.engine.0.door.send(call).await {
             door::Sent::Unsent { why } => {
@@ -60,6 +63,7 @@ impl Cursor<'_> {
             }
             door::Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
+                crash::point!("submit.answered");
                 self.read_answer(sent, mark, answer).await
             }
         }
@@ -128,6 +132,7 @@ impl Cursor<'_> {
         if let Ok(lane) = self.run.lane() {
             lane.note(&error);
         }
+        crash::point!("submit.refused");
         match error.kind.advice() {
             Advice::Unclear => self.unknown(sent, mark, &error.message).await.map(|_| None),
             Advice::Repeat => self.refused_for_now(&sent, error, detail).await.map(|_| None),

@@ -14,7 +14,7 @@ use pixel_core::{
     task::{Sent, SlotState},
     vendor::{Mark, Repeat},
 };
-use pixel_store::now;
+use pixel_store::{crash, now};
 use std::time::Duration;
 
 impl Cursor<'_> {
@@ -62,7 +62,10 @@ impl Cursor<'_> {
                     why.trim_end_matches('.')
                 );
                 self.slot.state = SlotState::Held { sent, mark, reason, until };
-                self.leave_until(until).await
+                crash::point!("hold.writing");
+                let left = self.leave_until(until).await?;
+                crash::point!("hold.written");
+                Ok(left)
             }
         }
     }
@@ -112,7 +115,10 @@ impl Cursor<'_> {
         let job = self.run.job(&self.slot, &reference).ok()?;
         let vendor = &self.run.lane().ok()?.options.vendor;
         let call = vendor.search(&job, mark)?;
-        Some(match self.run.engine.0.door.send(&call).await {
+        crash::point!("search.sending");
+        let sent = self.run.engine.0.door.send(&call).await;
+        crash::point!("search.answered");
+        Some(match sent {
             door::Sent::Answer(answer) => vendor.found(&job, mark, &answer).map_err(|error| error.message),
             door::Sent::Unsent { why } | door::Sent::Unclear { why } => Err(why),
         })

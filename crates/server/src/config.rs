@@ -7,6 +7,7 @@
 //! field in [`settings`] and the line that reads it in `read`.
 
 mod check;
+mod crash;
 mod files;
 mod layers;
 mod parse;
@@ -21,6 +22,7 @@ mod vendors;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use crash::CrashAt;
 pub use files::ReadFile;
 pub use layers::Source;
 pub use problem::{Problem, Problems};
@@ -120,6 +122,7 @@ pub fn resolve(
     }
     let mut settings = read::settings(&mut layers, &variables, catalog, cores)?;
     settings.sandbox = settings.sandbox_reason.is_some();
+    settings.crash_at = crash::read(&variables)?;
     check::refuse(&settings, &mut layers);
     if !layers.problems.is_empty() {
         return Err(Problems(layers.problems));

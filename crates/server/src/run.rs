@@ -18,7 +18,7 @@ use pixel_engine::{
     guard::Guard,
     media::MediaLimits,
 };
-use pixel_store::{Budget, Options, Store, blobs::Blobs};
+use pixel_store::{Budget, Options, Store, blobs::Blobs, crash};
 use std::{
     collections::HashSet,
     error::Error,
@@ -35,8 +35,6 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Abandoned staging files are removed when they are this old.
-const STAGING_MAX: Duration = Duration::from_secs(3600);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -49,10 +47,16 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
         format!("cannot listen on {}: {error}. Is another server running there? Choose with --listen.", settings.listen)
     })?;
     let address = format!("http://{}", listener.local_addr()?);
-    let shutdown = settings.shutdown;
+    let (shutdown, staging) = (settings.shutdown, settings.engine.staging);
+    if let Some(point) = &settings.crash_at {
+        crash::arm(&point.name, point.at_hit)?;
+    }
+    crash::point!("start.bound");
     let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
+    crash::point!("start.opened");
     app.engine.start();
-    let sweeper = tokio::spawn(sweep(app.engine.blobs().clone()));
+    crash::point!("start.claiming");
+    let sweeper = tokio::spawn(sweep(app.engine.blobs().clone(), staging));
     announce(&app, &address)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -68,15 +72,18 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
         drain(&app, &mut signals).await;
     }
     tracing::info!("stopping");
+    crash::point!("stop.begun");
     let _ = stop.send(());
     // Requests, work and the writer share the time: the writer must have the last of it.
     let share = shutdown.mul_f64(0.8);
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
     sweeper.abort();
+    crash::point!("stop.drained");
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
     }
+    crash::point!("stop.closed");
     tracing::info!("stopped");
     Ok(())
 }
@@ -198,15 +205,18 @@ fn announce(app: &App, address: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes what crashes left in staging.
-async fn sweep(blobs: Blobs) {
+/// Removes what crashes left in staging: files that nobody has touched for `staging`.
+async fn sweep(blobs: Blobs, staging: Duration) {
     // Not at once: after a long stop, live tasks first take up what they had staged.
-    let every = STAGING_MAX / 4;
+    let every = staging / 4;
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         tick.tick().await;
         let blobs = blobs.clone();
-        match tokio::task::spawn_blocking(move || blobs.sweep(STAGING_MAX)).await {
+        crash::point!("sweep.begun");
+        let swept = tokio::task::spawn_blocking(move || blobs.sweep(staging)).await;
+        crash::point!("sweep.removed");
+        match swept {
             Ok(Ok(0)) => {}
             Ok(Ok(removed)) => tracing::info!(removed, "abandoned staging files were removed"),
             Ok(Err(error)) => tracing::warn!(%error, "the staging folder cannot be swept"),

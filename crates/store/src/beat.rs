@@ -2,6 +2,7 @@
 //! the loop, and with it the leases of work that is well.
 
 use crate::{
+    crash,
     db::{Conn, Val, chunks, values_list},
     open::Source,
     rows::Lease,
@@ -101,7 +102,9 @@ async fn beat(conn: &mut Conn, leases: &Leases, lease: Duration) -> Result<(), s
     let lease_us = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4);
     for chunk in chunks(all) {
         let begun = Instant::now();
+        crash::point!("beat.begun");
         let renewed = renew(conn, &chunk, lease_us).await?;
+        crash::point!("beat.renewed");
         let held = still_held(conn, &chunk).await?;
         let mut map = leases.held();
         for one in chunk {

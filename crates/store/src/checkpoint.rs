@@ -1,7 +1,7 @@
 //! Moves the write-ahead log into the database beside the writer: done in line by a commit, it
 //! would be the slowest commit of all.
 
-use crate::{db::Conn, open::Source};
+use crate::{crash, db::Conn, open::Source};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -24,10 +24,12 @@ pub(crate) async fn run(source: Source) {
             conn = source.connect().await.ok();
         }
         let Some(open) = conn.as_mut() else { continue };
+        crash::point!("checkpoint.begun");
         // Passive: it never waits for the writer or a reader, and moves what it can.
         if let Err(error) = open.rows("PRAGMA wal_checkpoint(PASSIVE)", Vec::new()).await {
             tracing::warn!(%error, "a checkpoint failed");
             conn = None;
         }
+        crash::point!("checkpoint.done");
     }
 }

@@ -8,6 +8,7 @@ mod apply;
 mod beat;
 pub mod blobs;
 mod checkpoint;
+pub mod crash;
 mod db;
 mod error;
 mod hints;

@@ -1,7 +1,7 @@
 //! Opens either database: settings, migrations, the lock on a data folder, the epoch.
 
 use crate::{
-    StoreError,
+    StoreError, crash,
     db::{Conn, Pool},
 };
 use sqlx::{
@@ -123,6 +123,7 @@ pub(crate) async fn raise_epoch(conn: &mut Conn) -> Result<(), sqlx::Error> {
         conn.rows(FREE, Vec::new()).await?;
     }
     conn.rows(EPOCH, Vec::new()).await?;
+    crash::point!("epoch.raised");
     conn.commit().await
 }
 

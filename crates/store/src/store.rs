@@ -4,7 +4,7 @@ use crate::{
     StoreError,
     apply::{Op, Out},
     beat::{Beat, Leases},
-    checkpoint,
+    checkpoint, crash,
     db::Pool,
     hints::{Hint, Hints},
     open::{self, Source},
@@ -69,7 +69,9 @@ impl Store {
         let source = Source::new(&options.data, options.database_url.as_deref())?;
         let is_shared = matches!(source, Source::Postgres(_));
         let lock = (!is_shared).then(|| open::lock(&options.data)).transpose()?;
+        crash::point!("migrate.begun");
         source.migrate().await?;
+        crash::point!("migrate.done");
         let mut conn = source.connect().await?;
         open::check_engine(&mut conn).await?;
         open::raise_epoch(&mut conn).await?;

@@ -4,6 +4,7 @@
 use crate::{
     StoreError,
     apply::{Op, Out, apply},
+    crash,
     db::Conn,
     open::Source,
 };
@@ -26,7 +27,9 @@ pub(crate) async fn run(source: Source, first: Conn, mut inbox: mpsc::Receiver<P
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     while inbox.recv_many(&mut waiting, BATCH_MAX).await > 0 {
         let (ops, replies): (Vec<_>, Vec<_>) = waiting.drain(..).map(|p| (p.op, p.reply)).unzip();
+        crash::point!("writer.received");
         let results = link.write(&ops).await;
+        crash::point!("writer.committed");
         for (reply, result) in replies.into_iter().zip(results) {
             // A caller that hung up does not want its answer; what it asked is written all the same.
             let _ = reply.send(result);
@@ -90,8 +93,12 @@ impl Link {
             None => self.source.connect().await?,
         };
         conn.begin().await?;
+        crash::point!("writer.begun");
         let done = match apply(&mut conn, ops).await {
-            Ok(outs) => conn.commit().await.map(|()| outs),
+            Ok(outs) => {
+                crash::point!("writer.applied");
+                conn.commit().await.map(|()| outs)
+            }
             Err(error) => Err(error),
         };
         // A connection whose transaction cannot be ended is dropped, and the next batch opens one.

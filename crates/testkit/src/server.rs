@@ -91,6 +91,11 @@ impl Launch {
         server
     }
 
+    /// Starts the server and does not wait: it may end before it is ready.
+    pub fn launch(self) -> Server {
+        Server::spawn(self)
+    }
+
     /// Starts a server that is expected to refuse: its exit status and what it wrote.
     pub async fn start_refused(self) -> (ExitStatus, String) {
         let mut server = Server::spawn(self);
@@ -178,6 +183,20 @@ impl Server {
         end_group(&mut self.child).unwrap_or_else(|why| panic!("{why}"));
     }
 
+    /// How the server ended, once it has by itself; `None` when it still runs after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return Some(status);
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Stops the server's time, as a paused machine does.
     pub fn freeze(&self) {
         signal_group(group_of(&self.child), Signal::STOP);
@@ -232,7 +251,8 @@ impl Server {
         }
     }
 
-    async fn wait_ready(&mut self) -> Result<(), String> {
+    /// Waits until the server is ready; says how it ended when it did instead.
+    pub async fn wait_ready(&mut self) -> Result<(), String> {
         let end = Instant::now() + START_LIMIT;
         while Instant::now() < end {
             if let Ok(Some(status)) = self.child.try_wait() {

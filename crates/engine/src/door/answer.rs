@@ -6,7 +6,10 @@ use super::{
     extract::{Scanner, Step},
 };
 use pixel_core::vendor::{Answer, HttpCall, MediaAt};
-use pixel_store::blobs::{Blobs, StageWriter};
+use pixel_store::{
+    blobs::{Blobs, StageWriter},
+    crash,
+};
 use reqwest::{Response, header};
 use serde_json::Value;
 use std::{io, time::Duration};
@@ -150,6 +153,7 @@ async fn extract(
             None => blobs.stage(limits.embedded_bytes).await.map_err(unstored)?,
         };
         writer.write(&bytes).await.map_err(unstored)?;
+        crash::point!("answer.media");
         if last {
             scanner.place(&writer.finish().await.map_err(unstored)?.handle)?;
         } else {

@@ -20,7 +20,7 @@ use answer::Pieces;
 use body::Prepared;
 use client::{Clients, why};
 use pixel_core::vendor::{Answer, Field, HttpCall, Method};
-use pixel_store::blobs::Blobs;
+use pixel_store::{blobs::Blobs, crash};
 use reqwest::{
     Request, Response,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -130,6 +130,7 @@ impl Door {
         };
         let exchange = async {
             let response = self.head(call, request, || taken.load(Ordering::Relaxed)).await?;
+            crash::point!("door.answering");
             self.answer(call, response).await.map_err(|why| Sent::Unclear { why })
         };
         match timeout(call.timeout, exchange).await {

@@ -15,7 +15,7 @@ use pixel_core::{
     request::{Ask, Kind, Mode, Refusal},
     task::Work,
 };
-use pixel_store::{NewTask, new_task_id, now};
+use pixel_store::{NewTask, crash, new_task_id, now};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -179,7 +179,9 @@ async fn create(
         leased: false,
         created_at: now(),
     };
+    crash::point!("create.checked");
     let task_id = app.engine.create(task).await?.to_string();
+    crash::point!("create.stored");
     metrics::counter!("pixel_tasks_created_total", "type" => kind.as_str()).increment(1);
     Ok(ok(Created { task_id }))
 }

@@ -8,7 +8,7 @@ use pixel_core::{
     request::{Checked, Input, Kind, Mode, Origin, Role},
 };
 use pixel_engine::{AdmitError, Arrival};
-use pixel_store::{MediaRow, new_media_id, now};
+use pixel_store::{MediaRow, crash, new_media_id, now};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -154,10 +154,12 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
     let blobs = app.engine.blobs().clone();
     let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;
     let staged = staging.map_err(std::io::Error::other).flatten().map_err(failed)?;
+    crash::point!("upload.staged");
     let admitted = app.engine.admit(Arrival::Fresh(staged), false).await.map_err(|error| match error {
         AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' cannot be used: {}", why.reason)),
         AdmitError::Ours(error) => failed(error),
     })?;
+    crash::point!("upload.published");
     let facts = admitted.facts;
     let family = match role {
         Role::Video => "video/",
@@ -170,5 +172,6 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
     }
     let row = MediaRow { id: new_media_id(), task: None, facts, created_at: now() };
     app.engine.store().add_media(&row).await?;
+    crash::point!("upload.stored");
     Ok(row)
 }

@@ -80,7 +80,13 @@ fn vendor_warnings(settings: &Settings, card: &VendorCard) -> Vec<String> {
 /// Variables of ours that are one or two letters off. Others are left alone: an orchestrator may
 /// set its own that start with PIXEL_.
 fn mistyped(layers: &Layers, variables: &Variables) -> Vec<String> {
-    let known = || layers.entries.iter().filter_map(|entry| entry.setting.env.as_deref()).chain(["PIXEL_CONFIG"]);
+    let known = || {
+        layers
+            .entries
+            .iter()
+            .filter_map(|entry| entry.setting.env.as_deref())
+            .chain(["PIXEL_CONFIG", super::crash::VARIABLE])
+    };
     let ours = variables.keys().filter(|name| name.starts_with("PIXEL_") && !known().any(|other| other == *name));
     let near = ours.filter_map(|name| Some((name, nearest(name, known())?)));
     near.map(|(name, meant)| format!("The variable {name} is not known and has no effect. Did you mean {meant}?"))

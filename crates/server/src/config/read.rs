@@ -50,6 +50,7 @@ pub fn settings(
             local_jobs: read.count("engine.local_jobs", 0..=1024, cores)?,
             lease: Duration::from_secs(read.whole("engine.lease_s", 1..=3600)?),
             poll_min: read.poll_min()?,
+            staging: Duration::from_secs(read.whole("engine.staging_s", 1..=2_592_000)?),
         },
         hold: Hold {
             time: Duration::from_secs(read.whole("hold.time_s", 0..=2_592_000)?),
@@ -62,6 +63,7 @@ pub fn settings(
             video_bytes: read.whole("limits.video_bytes", BYTES)?,
             audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
         },
+        crash_at: None,
         vendors,
     })
 }

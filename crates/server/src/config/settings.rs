@@ -1,5 +1,6 @@
 //! The settings as one typed value. Nothing else in the product knows where they came from.
 
+use super::crash::CrashAt;
 use pixel_core::vendor::{Credential, Secret};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub engine: Engine,
     pub hold: Hold,
     pub limits: Limits,
+    /// Where a test lets this process die.
+    pub crash_at: Option<CrashAt>,
     /// By the id of the vendor; every vendor of the catalogue has an entry.
     pub vendors: BTreeMap<String, VendorSettings>,
 }
@@ -77,6 +80,8 @@ pub struct Engine {
     pub lease: Duration,
     /// The wait before the first poll, in place of the catalogue's.
     pub poll_min: Option<Duration>,
+    /// Staged files that nobody has touched for so long are removed.
+    pub staging: Duration,
 }
 
 /// What happens to a submission of which nobody knows whether it was accepted.

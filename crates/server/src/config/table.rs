@@ -31,6 +31,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("engine.local_jobs", "PIXEL_LOCAL_JOBS"),
     ("engine.lease_s", "PIXEL_LEASE_S"),
     ("engine.poll_min_ms", "PIXEL_POLL_MIN_MS"),
+    ("engine.staging_s", "PIXEL_STAGING_S"),
     ("hold.time_s", "PIXEL_HOLD_S"),
     ("hold.policy", "PIXEL_HOLD_POLICY"),
     ("hold.projects", "PIXEL_HOLD_PROJECTS"),

@@ -114,6 +114,7 @@ fn the_defaults_are_those_that_are_promised() {
     assert_eq!(settings.shutdown, Duration::from_secs(10));
     assert_eq!(settings.engine.lease, Duration::from_secs(30));
     assert_eq!((settings.engine.poll_min, settings.engine.calls_max), (None, 2000));
+    assert_eq!(settings.engine.staging, Duration::from_secs(3600));
     assert_eq!((settings.hold.time, settings.hold.policy), (Duration::from_secs(3600), HoldPolicy::Hold));
     assert_eq!(settings.log, Log { filter: "info".to_owned(), format: LogFormat::Auto });
     let limits = Limits {
@@ -179,6 +180,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_LOCAL_JOBS", "6"),
         ("PIXEL_LEASE_S", "2"),
         ("PIXEL_POLL_MIN_MS", "10"),
+        ("PIXEL_STAGING_S", "60"),
         ("PIXEL_HOLD_S", "5"),
         ("PIXEL_HOLD_POLICY", "lost"),
         ("PIXEL_HOLD_PROJECTS", "one=pay_again, two=hold"),
@@ -210,6 +212,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         local_jobs: 6,
         lease: Duration::from_secs(2),
         poll_min: Some(Duration::from_millis(10)),
+        staging: Duration::from_secs(60),
     };
     assert_eq!(settings.engine, engine);
     assert_eq!(settings.hold.time.as_secs(), 5);

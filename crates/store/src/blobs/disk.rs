@@ -4,6 +4,7 @@ use super::{
     BlockingStage, StageWriter, StagedBlob,
     stage::{blocking, hex, sync_folder},
 };
+use crate::crash;
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
 use std::{
@@ -88,9 +89,11 @@ impl Blobs {
     }
 
     /// Takes the facts of a staged file again: of one that came out of an answer, or as after a
-    /// restart. Blocking.
+    /// restart. It is wanted, so the sweep leaves it alone for as long again. Blocking.
     pub fn staged(&self, handle: &Staged) -> io::Result<StagedBlob> {
-        let (sha256, bytes) = hash_file(&self.staged_path(handle))?;
+        let path = self.staged_path(handle);
+        let (sha256, bytes) = hash_file(&path)?;
+        File::options().write(true).open(&path)?.set_modified(SystemTime::now())?;
         Ok(StagedBlob { handle: handle.clone(), sha256, bytes })
     }
 
@@ -157,6 +160,7 @@ fn publish_file(staged: &Path, blob: &Path) -> io::Result<()> {
         Ok(true) if e.kind() == ErrorKind::NotFound => Ok(()),
         _ => Err(e),
     })?;
+    crash::point!("publish.renamed");
     sync_folder(folder)
 }
 
@@ -176,6 +180,7 @@ fn link_file(staged: &Path, blob: &Path) -> io::Result<()> {
         }
         Err(e) => return Err(e),
     }
+    crash::point!("publish.linked");
     sync_folder(folder)
 }
 

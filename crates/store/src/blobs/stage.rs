@@ -1,6 +1,7 @@
 //! Writers of staged files: one for async code, one for blocking threads.
 
 use super::StagedBlob;
+use crate::crash;
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
 use std::{
@@ -49,7 +50,9 @@ impl Draft {
 
     /// Flushes the bytes. The name is made durable by the publishing that follows at once.
     fn finish(mut self, handle: Staged) -> io::Result<StagedBlob> {
+        crash::point!("stage.written");
         self.file()?.sync_data()?;
+        crash::point!("stage.flushed");
         self.finished = true;
         let hash = mem::take(&mut self.hash);
         Ok(StagedBlob { handle, sha256: hex(&hash.finalize()), bytes: self.bytes })

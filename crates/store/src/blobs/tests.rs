@@ -189,6 +189,18 @@ async fn the_sweep_takes_only_what_is_old() {
     assert_eq!(count(&data, "staging"), 1);
 }
 
+#[tokio::test]
+async fn the_sweep_leaves_what_is_still_wanted() {
+    let (_data, blobs) = open();
+    let handle = put(&blobs, b"paid for").unwrap().handle;
+    let file = fs::OpenOptions::new().write(true).open(blobs.staged_path(&handle)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    // A task whose row names it has looked at it again, and could not publish it yet.
+    blobs.staged(&handle).unwrap();
+    assert_eq!(blobs.sweep(Duration::from_secs(1800)).unwrap(), 0);
+    assert!(blobs.staged_path(&handle).exists());
+}
+
 #[test]
 fn folders_are_for_the_owner_only() {
     let (data, _blobs) = open();
