@@ -215,11 +215,11 @@ impl Server {
     /// Asks the server to end and returns how, and how long it took. Nothing may stay behind.
     pub async fn sigterm(&mut self) -> (ExitStatus, Duration) {
         self.signal(Signal::TERM);
-        self.ended().await
+        self.ending().await
     }
 
     /// Waits for the end of a server that was asked to end.
-    pub async fn ended(&mut self) -> (ExitStatus, Duration) {
+    pub async fn ending(&mut self) -> (ExitStatus, Duration) {
         let (begin, group) = (Instant::now(), group_of(&self.child));
         let child = &mut self.child;
         let status = wait::until("end after SIGTERM", Duration::from_secs(30), || {

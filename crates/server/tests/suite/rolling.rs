@@ -128,6 +128,6 @@ async fn ctrl_c_does_not_drain(rig: Rig) {
     let mut server = draining(&rig).await;
     let begun = Instant::now();
     server.signal(pixel_testkit::Signal::INT);
-    let (status, _) = server.ended().await;
+    let (status, _) = server.ending().await;
     assert!(status.success() && begun.elapsed() < Duration::from_secs(15), "{status}");
 }
