@@ -5,19 +5,23 @@
 //! leave one open.
 
 mod apply;
+pub mod backup;
 mod beat;
 pub mod blobs;
 mod checkpoint;
 mod db;
 mod error;
 mod open;
+mod pause;
 mod read;
 mod render;
 mod rows;
+mod schema;
 mod store;
 mod writer;
 
 pub use beat::Leases;
 pub use error::StoreError;
+pub use pause::{Backlog, lift_pause, look_at_pause, set_pause};
 pub use rows::*;
 pub use store::{Options, Store, check, new_attempt_id, new_media_id, new_task_id, now};

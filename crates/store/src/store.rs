@@ -9,7 +9,7 @@ use crate::{
     open::{self, Source},
     read, render,
     rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then,
+        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, Pause, RankSpan, Save, Saved, Taken, TaskRow, Then,
     },
     writer::{self, Pending},
 };
@@ -66,6 +66,7 @@ impl Store {
         let source = Source::new(&options.data, options.database_url.as_deref())?;
         let is_shared = matches!(source, Source::Postgres(_));
         let lock = (!is_shared).then(|| open::lock(&options.data)).transpose()?;
+        open::refuse_unfinished(&options.data, &source).await?;
         source.migrate().await?;
         let mut conn = source.connect().await?;
         open::check_engine(&mut conn).await?;
@@ -235,6 +236,11 @@ impl Store {
     /// Live tasks as (vendor, stage, count).
     pub async fn depth(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
         read::depth(&self.0.pool).await
+    }
+
+    /// Whether submissions are paused, for all who share the database.
+    pub async fn pause(&self) -> Result<Option<Pause>, StoreError> {
+        read::pause(&self.0.pool).await
     }
 
     /// Of each vendor and project that has live tasks: the lowest and the highest rank.

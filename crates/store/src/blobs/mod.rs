@@ -11,6 +11,7 @@ mod stage;
 mod tests;
 
 pub use disk::Blobs;
+pub(crate) use stage::{hex, sync_folder};
 pub use stage::{BlockingStage, StageWriter};
 
 use pixel_core::vendor::Staged;
