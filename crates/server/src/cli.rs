@@ -126,12 +126,8 @@ fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Ou
         Command::Restore { settings, from } => {
             work(&settings.into(), environment, catalog, Work::Restore { from: &from })
         }
-        Command::Pause { settings, in_doubt } => {
-            work(&settings.into(), environment, catalog, Work::Pause { in_doubt })
-        }
-        Command::Resume { settings, dry_run } => {
-            work(&settings.into(), environment, catalog, Work::Resume { dry_run })
-        }
+        Command::Pause { settings, in_doubt } => work(&settings.into(), environment, catalog, Work::Pause { in_doubt }),
+        Command::Resume { settings, dry_run } => work(&settings.into(), environment, catalog, Work::Resume { dry_run }),
         Command::Doctor(args) => {
             let loaded = config::load(&args.into(), environment, catalog);
             let checks = doctor::examine(loaded.as_ref(), environment, catalog);

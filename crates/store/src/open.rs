@@ -60,6 +60,7 @@ impl Source {
     /// The same for a database that must be there already.
     pub(crate) fn existing(data: &Path, url: Option<&str>) -> Result<Self, StoreError> {
         match Self::new(data, url)? {
+            _ if data.join(RESTORING).exists() => Err(unfinished(data)),
             Self::Sqlite(_, file) if !file.is_file() => Err(StoreError::NoDatabase(data.display().to_string())),
             source => Ok(source),
         }
@@ -141,10 +142,14 @@ pub(crate) fn lock(data: &Path) -> Result<File, StoreError> {
 /// The folder in which a restore builds the database; while it is there, the restore is not done.
 pub(crate) const RESTORING: &str = "restoring";
 
+fn unfinished(data: &Path) -> StoreError {
+    StoreError::Unfinished(format!("the data folder {}", data.display()))
+}
+
 /// A restore that was cut short has left something that only looks like a database.
 pub(crate) async fn refuse_unfinished(data: &Path, source: &Source) -> Result<(), StoreError> {
     if data.join(RESTORING).exists() {
-        return Err(StoreError::Unfinished(format!("the data folder {}", data.display())));
+        return Err(unfinished(data));
     }
     if let Source::Postgres(_) = source {
         let mut conn = source.connect().await?;

@@ -102,8 +102,7 @@ async fn put_in_doubt(conn: &mut Conn, moment: Stamp) -> DbResult<()> {
     // A task that was put in doubt before and not looked at since stays as it is.
     const DOUBT: &str = "UPDATE work SET state = '{\"in_doubt\":' || $1 || ',' || substr(state, 2) \
                          WHERE state NOT LIKE '{\"in_doubt\":%'";
-    const FENCES: &str =
-        "UPDATE work SET fence = fence + $1, due_at = CASE WHEN stage = 2 THEN 0 ELSE due_at END";
+    const FENCES: &str = "UPDATE work SET fence = fence + $1, due_at = CASE WHEN stage = 2 THEN 0 ELSE due_at END";
     conn.rows(DOUBT, vec![moment.0.to_string().into()]).await?;
     conn.rows(FENCES, vec![LEAP.into()]).await?;
     conn.rows("UPDATE meta SET value = value + $1 WHERE name = 'epoch'", vec![LEAP.into()]).await?;

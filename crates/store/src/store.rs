@@ -9,7 +9,8 @@ use crate::{
     open::{self, Source},
     read, render,
     rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, Pause, RankSpan, Save, Saved, Taken, TaskRow, Then,
+        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, Pause, RankSpan, Save, Saved, Taken, TaskRow,
+        Then,
     },
     writer::{self, Pending},
 };

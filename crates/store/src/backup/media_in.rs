@@ -18,12 +18,7 @@ use std::{
 /// How often a long copy says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-pub(super) fn read_media(
-    from: &Path,
-    manifest: &Manifest,
-    blobs: &Blobs,
-    say: Say<'_>,
-) -> Result<(), BackupError> {
+pub(super) fn read_media(from: &Path, manifest: &Manifest, blobs: &Blobs, say: Say<'_>) -> Result<(), BackupError> {
     match manifest.media.mode {
         MediaMode::Copied => {}
         MediaMode::Referenced => return Err(BackupError::Referenced),

@@ -77,7 +77,8 @@ pub(super) fn write_media(
     say: Say<'_>,
 ) -> Result<MediaPart, BackupError> {
     let list = Tally::create(folder, "media.jsonl")?;
-    let mut out = MediaOut { blobs, folder, list, mode: mode_of(blobs), said: Instant::now(), say, part: Count::default() };
+    let mut out =
+        MediaOut { blobs, folder, list, mode: mode_of(blobs), said: Instant::now(), say, part: Count::default() };
     out.part.missing = lost;
     out.staged()?;
     for table in tables {
@@ -200,4 +201,3 @@ impl MediaOut<'_> {
         Ok(())
     }
 }
-

@@ -50,7 +50,9 @@ pub enum BackupError {
     Damaged(PathBuf, String),
     #[error("{} is not empty. A restore needs a new or empty folder: name one with --data.", .0.display())]
     FolderInUse(PathBuf),
-    #[error("{0} holds tasks or media already. A restore needs an empty database: make one and name it in DATABASE_URL.")]
+    #[error(
+        "{0} holds tasks or media already. A restore needs an empty database: make one and name it in DATABASE_URL."
+    )]
     DatabaseInUse(String),
     #[error(
         "{name} has the schema {there}, and the backup {wanted}. Make a fresh, empty database and name it in DATABASE_URL."

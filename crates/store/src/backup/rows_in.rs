@@ -95,12 +95,7 @@ pub(super) fn text(row: &[Value], at: usize) -> Result<&str, BackupError> {
 
 /// Puts every table in, within the caller's transaction. What stood in them, such as the rows that
 /// a migration makes, goes.
-pub(super) async fn load(
-    conn: &mut Conn,
-    folder: &Path,
-    manifest: &Manifest,
-    say: Say<'_>,
-) -> Result<(), BackupError> {
+pub(super) async fn load(conn: &mut Conn, folder: &Path, manifest: &Manifest, say: Say<'_>) -> Result<(), BackupError> {
     for name in schema::tables(conn).await? {
         conn.rows(&format!("DELETE FROM {name}"), Vec::new()).await?;
     }

@@ -64,12 +64,7 @@ struct Moment {
 }
 
 /// Writes the rows of one moment, and holds the staged files that they name.
-async fn write_moment(
-    conn: &mut Conn,
-    blobs: &Blobs,
-    folder: &Path,
-    say: Say<'_>,
-) -> Result<Moment, BackupError> {
+async fn write_moment(conn: &mut Conn, blobs: &Blobs, folder: &Path, say: Say<'_>) -> Result<Moment, BackupError> {
     for left in (0..MOMENTS).rev() {
         conn.begin_snapshot().await?;
         let at = now();

@@ -11,8 +11,8 @@ mod stage;
 mod tests;
 
 pub use disk::Blobs;
-pub(crate) use stage::{hex, sync_folder};
 pub use stage::{BlockingStage, StageWriter};
+pub(crate) use stage::{hex, sync_folder};
 
 use pixel_core::vendor::Staged;
 
