@@ -64,6 +64,10 @@ impl Stage {
 /// The live part of a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
+    /// The database went back in time at this moment, and no slot has heard of it yet. Stands
+    /// first, so that the store can write it without reading the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_doubt: Option<Stamp>,
     /// Inputs as stored, once they have been fetched and judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Vec<StoredInput>>,
@@ -117,6 +121,24 @@ impl Work {
     pub fn is_over(&self) -> bool {
         self.slots.iter().all(|slot| slot.state.is_over())
     }
+
+    /// Tells every open slot that the database went back in time. What was held then gets a new
+    /// time for its decision, for that may have been made by the life that is lost.
+    pub fn spread_doubt(&mut self, hold_until: Stamp) {
+        let Some(since) = self.in_doubt.take() else { return };
+        for slot in self.slots.iter_mut().filter(|slot| !slot.state.is_over()) {
+            slot.doubt = Some(since);
+            if let SlotState::Held { until, .. } = &mut slot.state {
+                *until = (*until).max(hold_until);
+                slot.due = *until;
+            }
+        }
+    }
+
+    /// Whether a paid call that is not recorded here may have left.
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt.is_some() || self.slots.iter().any(|slot| slot.doubt.is_some() && slot.is_unsent())
+    }
 }
 
 /// One allowed submission of a task.
@@ -144,6 +166,10 @@ pub struct Slot {
     /// The first submission of this round whose outcome is unknown, while its key may absorb a repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Sent>,
+    /// The database went back to a backup at this moment: a paid call of this slot may have left
+    /// that is not recorded here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Stamp>,
     /// When the vendor accepted; the model's deadline counts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Stamp>,
@@ -162,9 +188,16 @@ impl Slot {
             copies: 0,
             due: Stamp::default(),
             open: None,
+            doubt: None,
             accepted_at: None,
             state: SlotState::Ready { mark: None },
         }
+    }
+
+    /// No vendor is known to have accepted it, and nobody has been asked about it.
+    fn is_unsent(&self) -> bool {
+        use SlotState::{Ready, Searching, Sending};
+        matches!(self.state, Ready { .. } | Sending { .. } | Searching { .. })
     }
 
     /// Puts the mark where a restart finds it: with the job, once the vendor has accepted one.
@@ -323,4 +356,33 @@ pub struct Preview {
 pub struct StoredInput {
     pub role: Role,
     pub facts: Facts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(until: i64) -> SlotState {
+        let sent = Sent { attempt: String::new(), at: Stamp(0), repeat: Repeat::Never, back: None };
+        SlotState::Held { sent, mark: Mark::Null, reason: String::new(), until: Stamp(until) }
+    }
+
+    #[test]
+    fn doubt_reaches_every_open_slot() {
+        let mut work = Work::planned(&[1, 1, 1]);
+        work.slots[1].state = SlotState::Done { media: Vec::new() };
+        work.slots[2].state = held(5);
+        work.in_doubt = Some(Stamp(7));
+        let text = serde_json::to_string(&work).unwrap();
+        assert!(text.starts_with("{\"in_doubt\":7,"), "the store writes it at the front: {text}");
+        assert!(work.is_in_doubt());
+        work.spread_doubt(Stamp(9));
+        assert_eq!(work.in_doubt, None);
+        let doubts: Vec<_> = work.slots.iter().map(|slot| slot.doubt).collect();
+        assert_eq!(doubts, [Some(Stamp(7)), None, Some(Stamp(7))]);
+        assert_eq!((work.slots[2].due, &work.slots[2].state), (Stamp(9), &held(9)));
+        assert!(work.is_in_doubt(), "the first slot is undecided");
+        work.slots[0].state = SlotState::Accepted { mark: Mark::Null };
+        assert!(!work.is_in_doubt(), "one is accepted, one is done, one is held");
+    }
 }

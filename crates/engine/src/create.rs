@@ -36,6 +36,7 @@ impl Engine {
         !lane.pending.load(Ordering::Acquire)
             && lane.options.budget == Budget::default()
             && lane.capacity() > 0
+            && !self.is_shut(lane)
             && self.0.runs.available_permits() > 0
             && !self.0.stopping.is_cancelled()
     }

@@ -78,6 +78,11 @@ impl Lane {
         }
     }
 
+    /// It works inside this process, and so costs nothing.
+    pub fn is_free(&self) -> bool {
+        self.options.base_url.is_empty()
+    }
+
     pub(crate) fn has_credential(&self) -> bool {
         self.options.credential.is_some()
     }

@@ -8,6 +8,7 @@
 mod admit;
 mod create;
 pub mod door;
+mod doubt;
 pub mod fetch;
 pub mod guard;
 mod inputs;
@@ -15,6 +16,7 @@ mod lane;
 mod local;
 pub mod media;
 mod options;
+mod pause;
 mod ranks;
 mod resolve;
 mod results;
@@ -57,6 +59,7 @@ pub(crate) struct Inner {
     options: EngineOptions,
     ranks: ranks::Ranks,
     watch: watch::Watch,
+    paused: pause::Watched,
     /// Raised when there may be something to claim.
     wake: Notify,
     /// When the next waiting task is due, as far as this process knows; microseconds since 1970.
@@ -82,6 +85,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<Self, pixel_store::StoreError> {
         let ranks = ranks::Ranks::load(&store).await?;
+        // Known before anything is claimed.
+        let paused = pause::Watched::new(store.pause().await?);
         let lanes = lanes.into_iter().map(|lane| (lane.vendor.id().to_owned(), Lane::new(lane))).collect();
         Ok(Self(Arc::new(Inner {
             runs: Arc::new(Semaphore::new(options.calls_max)),
@@ -96,6 +101,7 @@ impl Engine {
             options,
             ranks,
             watch: watch::Watch::default(),
+            paused,
             wake: Notify::new(),
             next_due: AtomicI64::new(0),
             stopping: CancellationToken::new(),
@@ -116,6 +122,8 @@ impl Engine {
                 }
             });
         }
+        let engine = self.clone();
+        self.0.tracker.spawn(async move { engine.watch_pause().await });
     }
 
     /// Claims no more and waits for what runs; what has not ended in time is left to its lease.

@@ -120,7 +120,8 @@ fn decide_slot(slot: &mut Slot, choice: Choice) {
         }
         Choice::PayAgain => {
             slot.round += 1;
-            slot.open = None;
+            // The other life knew nothing of this round.
+            (slot.open, slot.doubt) = (None, None);
             SlotState::Ready { mark: sent.back }
         }
     };

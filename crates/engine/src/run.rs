@@ -67,13 +67,14 @@ impl Run {
     }
 
     /// `None` when this server lacks the task's model or vendor: the task waits for one that has it.
-    pub(crate) fn open(engine: Engine, claimed: Claimed) -> Option<Self> {
+    pub(crate) fn open(engine: Engine, mut claimed: Claimed) -> Option<Self> {
         let card = ModelId::parse(&claimed.model).and_then(|id| engine.0.catalog.position(&id));
         if card.is_none() || !engine.0.lanes.contains_key(&claimed.vendor) {
             let (model, vendor) = (&claimed.model, &claimed.vendor);
             tracing::error!(model, vendor, "the catalogue here lacks the task's model");
             return None;
         }
+        claimed.work.spread_doubt(now().plus(engine.0.options.hold.length));
         let live = Mutex::new(Live::new(claimed.work.clone()));
         Some(Self { engine, claimed, card: card?, inputs: OnceLock::new(), live, turn: tokio::sync::Mutex::default() })
     }
@@ -148,6 +149,8 @@ impl Run {
 
     /// When patience with this task runs out.
     pub(crate) fn patience_ends(&self) -> Stamp {
-        self.claimed.created_at.plus(self.engine.0.options.patience)
+        // A backup may be old: patience begins anew when it is restored.
+        let restored = self.claimed.work.slots.iter().filter_map(|slot| slot.doubt).max();
+        self.claimed.created_at.max(restored.unwrap_or_default()).plus(self.engine.0.options.patience)
     }
 }

@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// Now and then every row is looked at anew: leases run out, and other processes write too.
-    fn suspect_news(&self) {
+    pub(crate) fn suspect_news(&self) {
         self.0.lanes.values().for_each(|lane| lane.pending.store(true, Ordering::Release));
         self.0.next_due.store(0, Ordering::Release);
     }
@@ -112,7 +112,7 @@ impl Engine {
 
     async fn claim_lane(&self, lane: &Lane) -> Result<usize, StoreError> {
         let room = lane.capacity().min(self.0.runs.available_permits()).min(CLAIM_MAX);
-        if room == 0 || !lane.pending.swap(false, Ordering::AcqRel) {
+        if room == 0 || self.is_shut(lane) || !lane.pending.swap(false, Ordering::AcqRel) {
             return Ok(0);
         }
         let vendor = lane.options.vendor.id();
@@ -156,7 +156,7 @@ impl Engine {
     fn idle_wait(&self, tick: Duration) -> Duration {
         let due = Stamp(self.0.next_due.load(Ordering::Acquire)).since(now());
         let pauses = self.0.lanes.values().filter_map(|lane| match lane.state() {
-            LaneState::Paused(wait) if lane.pending.load(Ordering::Acquire) => Some(wait),
+            LaneState::Paused(wait) if !self.is_shut(lane) && lane.pending.load(Ordering::Acquire) => Some(wait),
             _ => None,
         });
         pauses.fold(due, Duration::min).clamp(GRAIN, tick)

@@ -2,6 +2,7 @@
 
 use crate::{
     door::Sent,
+    lane::Lane,
     run::{Run, Stop},
     waits,
     writes::Extras,
@@ -190,11 +191,12 @@ impl Cursor<'_> {
 
     /// No more tries: a submission that may have been accepted is still a person's to decide.
     async fn give_up(&mut self) -> Result<Left, Stop> {
-        match self.slot.open.take() {
-            Some(sent) => {
-                let mark = sent.back.clone().unwrap_or_default();
-                self.hold(sent, mark, "it could not be sent again in time").await
-            }
+        if let Some(sent) = self.slot.open.take() {
+            let mark = sent.back.clone().unwrap_or_default();
+            return self.hold(sent, mark, "it could not be sent again in time").await;
+        }
+        match self.slot.doubt.filter(|_| !self.run.lane().is_ok_and(Lane::is_free)) {
+            Some(since) => self.hold_unasked(since).await,
             None => self.fail(too_late()).await,
         }
     }

@@ -3,6 +3,7 @@
 use crate::{
     door,
     lane::Lane,
+    pause,
     run::Stop,
     step::{Cursor, Left},
 };
@@ -13,7 +14,7 @@ use pixel_core::{
     task::{Sent, SlotState},
     vendor::{Answer, HttpCall, Mark, Next, Repeat, Reply},
 };
-use pixel_store::{AttemptOutcome, NewAttempt, crash, new_attempt_id, now};
+use pixel_store::{AttemptOutcome, Budget, NewAttempt, crash, new_attempt_id, now};
 use std::time::Duration;
 
 /// How soon a task whose vendor has no key here looks again.
@@ -35,6 +36,14 @@ impl Cursor<'_> {
         }
         if !self.run.lane().is_ok_and(Lane::has_credential) {
             return self.leave_until(now().plus(KEYLESS_WAIT)).await.map(|_| None);
+        }
+        if self.run.engine.pause().is_some() {
+            return Err(Stop::Later(pause::WAIT));
+        }
+        if let Some(since) = self.slot.doubt
+            && self.settle_doubt(since, call, &mark).await?.is_some()
+        {
+            return Ok(None);
         }
         if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call)) {
             return self
@@ -81,26 +90,35 @@ impl Cursor<'_> {
 
     /// Writes the intent; when this returns it is on stable storage.
     async fn record(&mut self, call: &HttpCall, mark: &Mark) -> Result<Sent, Stop> {
-        let id = new_attempt_id();
-        let back = match &self.slot.state {
+        let attempt = new_attempt_id().as_str().to_owned();
+        let sent = Sent { attempt, at: now(), repeat: call.repeat, back: self.back(mark) };
+        self.note_attempt(&sent, self.run.lane().map(|lane| lane.options.budget).unwrap_or_default());
+        self.slot.state = SlotState::Sending { sent: sent.clone(), mark: mark.clone() };
+        self.write().await?;
+        Ok(sent)
+    }
+
+    /// What the slot goes back to when the call has to be made again.
+    pub(crate) fn back(&self, mark: &Mark) -> Option<Mark> {
+        match &self.slot.state {
             SlotState::Ready { mark } => mark.clone(),
             _ => Some(mark.clone()),
-        };
-        let sent = Sent { attempt: id.as_str().to_owned(), at: now(), repeat: call.repeat, back };
+        }
+    }
+
+    /// A row of the ledger; it goes with the next write.
+    pub(crate) fn note_attempt(&mut self, sent: &Sent, budget: Budget) {
         let price = self.run.card().price.as_ref();
         self.extras.attempt = Some(NewAttempt {
-            id,
+            id: AttemptId::trusted(sent.attempt.clone()),
             slot: self.slot.first,
             round: self.slot.round,
             vendor: self.run.claimed.vendor.clone(),
             estimate_micros: self.price(),
             currency: price.map(|price| price.currency.clone()),
             sent_at: sent.at,
-            budget: self.run.lane().map(|lane| lane.options.budget).unwrap_or_default(),
+            budget,
         });
-        self.slot.state = SlotState::Sending { sent: sent.clone(), mark: mark.clone() };
-        self.write().await?;
-        Ok(sent)
     }
 
     fn price(&self) -> Option<i64> {
@@ -175,7 +193,7 @@ impl Cursor<'_> {
 }
 
 /// Whether a repeat would arrive after the vendor has forgotten the key that absorbs it.
-fn is_key_forgotten(open: &Sent, call: &HttpCall) -> bool {
+pub(crate) fn is_key_forgotten(open: &Sent, call: &HttpCall) -> bool {
     match open.repeat {
         Repeat::Keyed { key_lifetime } => now().plus(call.timeout) >= open.at.plus(key_lifetime),
         _ => false,

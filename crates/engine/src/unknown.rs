@@ -5,7 +5,7 @@
 //! vendor is asked; otherwise the slot is held, and only a person or a policy sends again.
 
 use crate::{
-    HoldPolicy, door,
+    HoldPolicy, door, pause,
     run::Stop,
     step::{Cursor, Left},
 };
@@ -46,7 +46,12 @@ impl Cursor<'_> {
     /// What the policy says: wait for a person, give up, or pay again.
     pub(crate) async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
         let rules = &self.run.engine.0.options.hold;
-        match rules.policy(self.run.claimed.project_id.as_deref()) {
+        let policy = match self.slot.doubt {
+            // Made in advance for one lost answer; a restore may put a whole day's work in doubt.
+            Some(_) => HoldPolicy::Hold,
+            None => rules.policy(self.run.claimed.project_id.as_deref()),
+        };
+        match policy {
             HoldPolicy::Lost => self.fail(lost()).await,
             // Once: a vendor that stays unclear would be paid again and again.
             HoldPolicy::PayAgain if self.slot.round == 0 => {
@@ -90,8 +95,18 @@ impl Cursor<'_> {
                 self.slot.state = SlotState::Accepted { mark: job };
                 self.leave_until(now()).await
             }
+            // The other life may still be sending: the time to become visible begins with the resume.
+            Ok(None) if self.slot.doubt.is_some() && self.run.engine.pause().is_some() => {
+                let settle = match sent.repeat {
+                    Repeat::Searchable { settle } => settle,
+                    _ => Duration::ZERO,
+                };
+                self.slot.state = SlotState::Searching { sent, mark, until: now().plus(settle) };
+                self.leave_until(now().plus(pause::WAIT)).await
+            }
             // Visible by now if it had been accepted: it was not.
             Ok(None) if now() >= until => {
+                self.slot.doubt = None;
                 self.outcome(&sent, "lost", None);
                 self.go_back(&sent);
                 self.leave_until(now()).await

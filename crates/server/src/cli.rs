@@ -1,6 +1,7 @@
-//! The command line: `pixel serve`, `pixel config`, `pixel doctor`.
+//! The command line: the server, and what is done to its store and its settings without it.
 
 use crate::{
+    backup::{self, Work},
     config::{self, Environment, Flags, Loaded},
     doctor, logs, run,
 };
@@ -40,6 +41,39 @@ enum Command {
     },
     /// Says what is missing and what to do about it; ends with 1 when Pixel could not run
     Doctor(SettingsArgs),
+    /// Copies every row and its media into a new folder, beside a running server
+    Backup {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Folder to make; it must not be there yet
+        #[arg(long, value_name = "PATH")]
+        to: PathBuf,
+    },
+    /// Puts a backup into an empty place and leaves submissions paused
+    Restore {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Folder that `pixel backup` made
+        #[arg(long, value_name = "PATH")]
+        from: PathBuf,
+    },
+    /// Pauses submissions, on every server that shares the database; what is free goes on
+    Pause {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Treats every live task as one that may have been submitted already: for a database that
+        /// went back in time, as after a fail-over to a replica that lagged behind
+        #[arg(long)]
+        in_doubt: bool,
+    },
+    /// Lifts a pause of submissions, also while the server runs, and says what it sets free
+    Resume {
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Only says what would be set free
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -88,6 +122,12 @@ fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Ou
             let loaded = config::load(&settings.into(), environment, catalog)?;
             print_config(&loaded, json)
         }
+        Command::Backup { settings, to } => work(&settings.into(), environment, catalog, Work::Backup { to: &to }),
+        Command::Restore { settings, from } => {
+            work(&settings.into(), environment, catalog, Work::Restore { from: &from })
+        }
+        Command::Pause { settings, in_doubt } => work(&settings.into(), environment, catalog, Work::Pause { in_doubt }),
+        Command::Resume { settings, dry_run } => work(&settings.into(), environment, catalog, Work::Resume { dry_run }),
         Command::Doctor(args) => {
             let loaded = config::load(&args.into(), environment, catalog);
             let checks = doctor::examine(loaded.as_ref(), environment, catalog);
@@ -119,6 +159,12 @@ fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
     // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Work on the store that needs no server.
+fn work(flags: &Flags, environment: &Environment, catalog: &Catalog, work: Work<'_>) -> Outcome {
+    let loaded = config::load(flags, environment, catalog)?;
+    backup::run(&loaded.settings, work).map(|()| ExitCode::SUCCESS)
 }
 
 fn print_config(loaded: &Loaded, json: bool) -> Outcome {

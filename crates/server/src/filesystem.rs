@@ -1,6 +1,7 @@
 //! What kind of file system a folder is on. SQLite's locks and shared memory do not hold on
 //! network file systems, where they lose data silently.
 
+use crate::config::Settings;
 use std::path::{Path, PathBuf};
 
 /// Kinds that are shared over a network, as the mount table names them.
@@ -36,6 +37,19 @@ fn unescaped(text: &str) -> String {
 
 pub fn is_network(kind: &str) -> bool {
     NETWORK.contains(&kind) || kind.starts_with("fuse.")
+}
+
+/// SQLite's locks and flushes do not hold on a network file system.
+pub fn refuse_network_disk(settings: &Settings) -> Result<(), String> {
+    let kind = kind_of(existing(&settings.data)).filter(|kind| is_network(kind));
+    match kind {
+        Some(kind) if settings.database.url.is_none() => Err(format!(
+            "the data folder {} lies on a network file system ({kind}), where SQLite can lose what it has promised. \
+             Choose a local folder with --data, or set DATABASE_URL to a PostgreSQL.",
+            settings.data.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The path itself or the nearest folder above it that is there.

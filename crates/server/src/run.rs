@@ -98,7 +98,7 @@ async fn drain(app: &App, signals: &mut Signals) {
 }
 
 async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
-    refuse_network_disk(&settings)?;
+    filesystem::refuse_network_disk(&settings)?;
     let catalog = Arc::new(Catalog::parse(pixel_vendors::CATALOG)?);
     let store = Store::open(&Options {
         data: settings.data.clone(),
@@ -132,20 +132,6 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
         settings,
         draining: AtomicBool::default(),
     })
-}
-
-/// SQLite's locks and flushes do not hold on a network file system.
-fn refuse_network_disk(settings: &Settings) -> Result<(), Failure> {
-    let kind = filesystem::kind_of(filesystem::existing(&settings.data)).filter(|kind| filesystem::is_network(kind));
-    match kind {
-        Some(kind) if settings.database.url.is_none() => Err(format!(
-            "the data folder {} lies on a network file system ({kind}), where SQLite can lose what it has promised. \
-             Choose a local folder with --data, or set DATABASE_URL to a PostgreSQL.",
-            settings.data.display()
-        )
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.

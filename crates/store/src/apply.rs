@@ -225,6 +225,9 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
     insert_media(conn, saves.iter().flat_map(|row| row.media.iter().cloned()).collect()).await
 }
 
+/// How soon an attempt that met a pause asks again.
+const PAUSE_WAIT: Duration = Duration::from_secs(2);
+
 /// One vendor's budget within this transaction; reading it locks its row against other replicas.
 struct Purse {
     now: i64,
@@ -232,8 +235,17 @@ struct Purse {
     in_flight: i64,
 }
 
+/// While submissions are paused no attempt is admitted, whatever a replica may have seen last.
+async fn is_paused(conn: &mut Conn) -> DbResult<bool> {
+    Ok(!conn.rows("SELECT 1 FROM meta WHERE name = 'paused_since'", Vec::new()).await?.is_empty())
+}
+
 /// Decides which attempts their vendors' budgets admit; the others get a moment to come back at.
 async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Duration>> {
+    let attempts = || saves.iter().filter(|(_, row)| row.budget.is_some());
+    if attempts().next().is_some() && is_paused(conn).await? {
+        return Ok(attempts().map(|(at, _)| (*at, PAUSE_WAIT)).collect());
+    }
     let limited = |row: &&SaveRow| row.budget.as_ref().is_some_and(|(_, budget)| *budget != Budget::default());
     let vendors: BTreeSet<&str> = saves
         .iter()

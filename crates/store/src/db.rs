@@ -4,6 +4,7 @@
 //! database when the statement is made: `{NOW}` (the database's clock in microseconds, which
 //! decides leases when replicas share one; the same all through a statement, so that indexes serve) and `{SKIP}` (skip rows that another replica claims).
 
+use futures_util::TryStreamExt;
 use sqlx::{
     Arguments, AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool,
     pool::PoolConnection,
@@ -151,6 +152,38 @@ impl Conn {
             Self::Sqlite(c) => fetch_all!(c, SqliteArguments, Row::Sqlite, sql, values),
             Self::Postgres(c) => fetch_all!(c, PgArguments, Row::Postgres, sql, values),
         })
+    }
+
+    /// Runs a statement and hands its rows out one by one, so that no table stands in memory.
+    pub(crate) async fn each<E: From<sqlx::Error>>(
+        &mut self,
+        sql: &str,
+        mut take: impl FnMut(&Row) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = AssertSqlSafe(self.dialect().fill(sql));
+        match self {
+            Self::Sqlite(c) => {
+                let mut rows = sqlx::query(sql).fetch(c);
+                while let Some(row) = rows.try_next().await? {
+                    take(&Row::Sqlite(row))?;
+                }
+            }
+            Self::Postgres(c) => {
+                let mut rows = sqlx::query(sql).fetch(c);
+                while let Some(row) = rows.try_next().await? {
+                    take(&Row::Postgres(row))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction that sees one moment of the database, and waits for no writer.
+    pub(crate) async fn begin_snapshot(&mut self) -> DbResult<()> {
+        match self {
+            Self::Sqlite(_) => self.plain("BEGIN").await,
+            Self::Postgres(_) => self.plain("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await,
+        }
     }
 
     /// Begins a transaction that may write at once: a deferred one on SQLite fails when it first

@@ -17,6 +17,12 @@ pub enum StoreError {
          Start that version, or restore a backup made by this one."
     )]
     Newer(i64),
+    #[error("There is no Pixel database in {0}. Name its folder with --data, or its server with DATABASE_URL.")]
+    NoDatabase(String),
+    #[error(
+        "A restore into {0} did not finish, so that what lies there is not whole. Run the same `pixel restore` again."
+    )]
+    Unfinished(String),
     #[error("The database could not be brought up to date: {0}")]
     Migration(String),
     #[error("The data folder {} is in use by another Pixel. Stop it, or give this one its own --data.", .0.display())]

@@ -5,6 +5,7 @@
 //! leave one open.
 
 mod apply;
+pub mod backup;
 mod beat;
 pub mod blobs;
 mod checkpoint;
@@ -13,14 +14,17 @@ mod db;
 mod error;
 mod hints;
 mod open;
+mod pause;
 mod read;
 mod render;
 mod rows;
+mod schema;
 mod store;
 mod writer;
 
 pub use beat::Leases;
 pub use error::StoreError;
 pub use hints::Hint;
+pub use pause::{Backlog, lift_pause, look_at_pause, set_pause};
 pub use rows::*;
 pub use store::{Options, Store, check, new_attempt_id, new_media_id, new_task_id, now};

@@ -3,6 +3,7 @@
 use crate::{
     StoreError, crash,
     db::{Conn, Pool},
+    schema,
 };
 use sqlx::{
     ConnectOptions, PgPool, SqlitePool,
@@ -18,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(crate) static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Writers beside the one writer (the heartbeat, the checkpoint) wait this long for their turn.
 const BUSY: Duration = Duration::from_secs(10);
@@ -56,6 +57,25 @@ impl Source {
         Ok(Self::Sqlite(options, file))
     }
 
+    /// The same for a database that must be there already.
+    pub(crate) fn existing(data: &Path, url: Option<&str>) -> Result<Self, StoreError> {
+        match Self::new(data, url)? {
+            _ if data.join(RESTORING).exists() => Err(unfinished(data)),
+            Self::Sqlite(_, file) if !file.is_file() => Err(StoreError::NoDatabase(data.display().to_string())),
+            source => Ok(source),
+        }
+    }
+
+    /// Where it is, without a password.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(_, file) => file.display().to_string(),
+            Self::Postgres(options) => {
+                format!("the database {} on {}", options.get_database().unwrap_or("postgres"), options.get_host())
+            }
+        }
+    }
+
     pub(crate) async fn connect(&self) -> Result<Conn, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(options, _) => Conn::Sqlite(options.connect().await?),
@@ -81,16 +101,21 @@ impl Source {
 
     /// Brings the schema up to date; a schema of a newer version is refused.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+        self.migrate_to(i64::MAX).await
+    }
+
+    /// Brings the schema to a version, unless it is beyond it already.
+    pub(crate) async fn migrate_to(&self, version: i64) -> Result<(), StoreError> {
         let done = match self {
             Self::Sqlite(options, _) => {
                 let pool = SqlitePool::connect_with(options.clone()).await?;
-                let done = SQLITE.run(&pool).await;
+                let done = SQLITE.run_to(version, &pool).await;
                 pool.close().await;
                 done
             }
             Self::Postgres(options) => {
                 let pool = PgPool::connect_with(options.clone()).await?;
-                let done = POSTGRES.run(&pool).await;
+                let done = POSTGRES.run_to(version, &pool).await;
                 pool.close().await;
                 done
             }
@@ -112,6 +137,29 @@ pub(crate) fn lock(data: &Path) -> Result<File, StoreError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Locked(data.to_owned())),
         Err(std::fs::TryLockError::Error(error)) => Err(StoreError::Io(error)),
     }
+}
+
+/// The folder in which a restore builds the database; while it is there, the restore is not done.
+pub(crate) const RESTORING: &str = "restoring";
+
+fn unfinished(data: &Path) -> StoreError {
+    StoreError::Unfinished(format!("the data folder {}", data.display()))
+}
+
+/// A restore that was cut short has left something that only looks like a database.
+pub(crate) async fn refuse_unfinished(data: &Path, source: &Source) -> Result<(), StoreError> {
+    if data.join(RESTORING).exists() {
+        return Err(unfinished(data));
+    }
+    if let Source::Postgres(_) = source {
+        let mut conn = source.connect().await?;
+        let unfinished = schema::is_restoring(&mut conn).await;
+        conn.close().await;
+        if unfinished? {
+            return Err(StoreError::Unfinished("the database".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// On SQLite every older lease is dead, for its process is: due at once, no waiting.

@@ -4,7 +4,7 @@ use crate::{
     StoreError,
     apply::RawClaim,
     db::{Pool, Row, Val},
-    rows::{AttemptRow, Claimed, Filter, Lease, MediaRow, RankSpan, TaskRow},
+    rows::{AttemptRow, Claimed, Filter, Lease, MediaRow, Pause, RankSpan, TaskRow},
 };
 use pixel_core::{
     Stamp,
@@ -76,6 +76,21 @@ pub(crate) async fn depth(pool: &Pool) -> Result<Vec<(String, i64, i64)>, StoreE
     rows.iter().map(|row| Ok((row.text(0)?, row.int(1)?, row.int(2)?))).collect()
 }
 
+pub(crate) const PAUSE: &str = "SELECT name, value FROM meta WHERE name IN ('paused_since', 'restored_at')";
+
+pub(crate) async fn pause(pool: &Pool) -> Result<Option<Pause>, StoreError> {
+    pause_from(&pool.rows(PAUSE, Vec::new()).await?)
+}
+
+pub(crate) fn pause_from(rows: &[Row]) -> Result<Option<Pause>, StoreError> {
+    let (mut since, mut restored_at) = (None, None);
+    for row in rows {
+        let to = if row.text(0)? == "paused_since" { &mut since } else { &mut restored_at };
+        *to = Some(Stamp(row.int(1)?));
+    }
+    Ok(since.map(|since| Pause { since, restored_at }))
+}
+
 pub(crate) async fn ranks(pool: &Pool) -> Result<Vec<RankSpan>, StoreError> {
     const SQL: &str = "SELECT vendor, project_id, MIN(rank), MAX(rank) FROM work GROUP BY vendor, project_id";
     let span = |row: &Row| {
@@ -84,7 +99,7 @@ pub(crate) async fn ranks(pool: &Pool) -> Result<Vec<RankSpan>, StoreError> {
     pool.rows(SQL, Vec::new()).await?.iter().map(span).collect()
 }
 
-fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
 }
 

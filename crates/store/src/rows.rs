@@ -172,8 +172,16 @@ pub enum Saved {
     Done,
     /// Somebody else holds the task now: write nothing, send nothing.
     Fenced,
-    /// The budget does not admit the attempt for so long; nothing was written.
+    /// The budget, or a pause, does not admit the attempt for so long; nothing was written.
     Later(Duration),
+}
+
+/// No paid call may leave, on any replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub since: Stamp,
+    /// When the database last went back to a backup.
+    pub restored_at: Option<Stamp>,
 }
 
 /// A stored file that has an id and an address.

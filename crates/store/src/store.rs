@@ -10,7 +10,8 @@ use crate::{
     open::{self, Source},
     read, render,
     rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then,
+        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, Pause, RankSpan, Save, Saved, Taken, TaskRow,
+        Then,
     },
     writer::{self, Pending},
 };
@@ -70,6 +71,7 @@ impl Store {
         let is_shared = matches!(source, Source::Postgres(_));
         let lock = (!is_shared).then(|| open::lock(&options.data)).transpose()?;
         crash::point!("migrate.begun");
+        open::refuse_unfinished(&options.data, &source).await?;
         source.migrate().await?;
         crash::point!("migrate.done");
         let mut conn = source.connect().await?;
@@ -257,6 +259,11 @@ impl Store {
     /// Live tasks as (vendor, stage, count).
     pub async fn depth(&self) -> Result<Vec<(String, i64, i64)>, StoreError> {
         read::depth(&self.0.pool).await
+    }
+
+    /// Whether submissions are paused, for all who share the database.
+    pub async fn pause(&self) -> Result<Option<Pause>, StoreError> {
+        read::pause(&self.0.pool).await
     }
 
     /// Of each vendor and project that has live tasks: the lowest and the highest rank.

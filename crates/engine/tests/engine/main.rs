@@ -2,9 +2,11 @@
 //! under the money rule. Everything is real but the vendor.
 
 mod lab;
+mod restored;
 
 use lab::{CATALOG, Lab, LabServer};
 use pixel_core::{
+    Stamp,
     catalog::Catalog,
     id::{ModelId, TaskId},
     request::{Checked, Kind},
@@ -50,6 +52,10 @@ impl Rig {
     }
 
     async fn create(&self, model: &str, prompt: &str, n: u32, project: Option<&str>) -> TaskId {
+        self.create_at(now(), model, prompt, n, project).await
+    }
+
+    async fn create_at(&self, created_at: Stamp, model: &str, prompt: &str, n: u32, project: Option<&str>) -> TaskId {
         let model = ModelId::parse(&format!("lab/{model}")).unwrap();
         let card = self.catalog.model(&model).unwrap();
         let request = Checked { n, ..Checked::plain(Kind::Image, model.clone(), prompt) };
@@ -72,7 +78,7 @@ impl Rig {
             cost: plan.cost,
             rank: 0,
             leased: false,
-            created_at: now(),
+            created_at,
         };
         self.engine.create(task).await.unwrap()
     }

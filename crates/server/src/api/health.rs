@@ -19,10 +19,23 @@ pub struct Health {
     version: &'static str,
     /// Every model is answered by the sandbox.
     sandbox: bool,
+    /// `open`, or `paused`: tasks are accepted and wait, and no paid call leaves.
+    #[schema(example = "open")]
+    submissions: &'static str,
+    /// ISO 8601; since when submissions are paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_since: Option<String>,
 }
 
 fn health(app: &App) -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), sandbox: app.settings.sandbox })
+    let pause = app.engine.pause();
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        sandbox: app.settings.sandbox,
+        submissions: if pause.is_some() { "paused" } else { "open" },
+        paused_since: pause.map(|pause| pause.since.to_iso()),
+    })
 }
 
 /// Whether the process lives.
@@ -31,7 +44,7 @@ pub async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
     health(&app)
 }
 
-/// Whether the server can take tasks.
+/// Whether the server can take tasks. It can while submissions are paused, which the answer says.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "The answer", body = Health), (status = 503, description = "Not available now", body = super::envelope::ErrorBody)
 ))]
@@ -58,5 +71,7 @@ pub async fn get_metrics(State(app): State<Arc<App>>) -> Result<impl IntoRespons
             metrics::gauge!("pixel_tasks_live", "vendor" => vendor.clone(), "stage" => stage).set(count);
         }
     }
+    let is_paused = app.engine.pause().is_some();
+    metrics::gauge!("pixel_submissions_paused").set(f64::from(u8::from(is_paused)));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()))
 }

@@ -14,11 +14,11 @@ use axum::{
 };
 use pixel_core::{
     id::TaskId,
-    request::Kind,
+    request::{Kind, Warning},
     task::{Choice, Status},
 };
 use pixel_engine::ResolveError;
-use pixel_store::Filter;
+use pixel_store::{Filter, TaskRow};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use utoipa::ToSchema;
@@ -83,7 +83,18 @@ pub async fn get_task(
         seconds => app.engine.wait(&id, Duration::from_secs(seconds.into())).await?,
     };
     let row = row.ok_or_else(|| unknown_task(id.as_str()))?;
-    Ok(ok(view::task(row, &view::base_url(&app, &headers))))
+    Ok(ok(view::task(noted(&app, row), &view::base_url(&app, &headers))))
+}
+
+/// A task that waits because submissions are paused says so; the note is stored nowhere and goes
+/// with the pause.
+fn noted(app: &App, mut row: TaskRow) -> TaskRow {
+    if let Some(pause) = app.engine.pause().filter(|_| row.status == Status::Pending && !row.sandbox) {
+        let since = pause.since.to_iso();
+        let message = format!("Submissions are paused since {since}: this task waits until they are resumed.");
+        row.warnings.push(Warning::new("status", message));
+    }
+    row
 }
 
 /// List tasks, newest first.
@@ -110,7 +121,7 @@ pub async fn list_tasks(
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
     let base = view::base_url(&app, &headers);
-    Ok(ok(TaskPage { items: rows.into_iter().map(|row| view::task(row, &base)).collect(), next_cursor }))
+    Ok(ok(TaskPage { items: rows.into_iter().map(|row| view::task(noted(&app, row), &base)).collect(), next_cursor }))
 }
 
 fn read_filter(asked: &Asked) -> Result<Filter, ApiError> {

@@ -28,7 +28,7 @@ struct Asked {
     id: Option<String>,
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("PIXEL_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
     eprintln!("seed {seed} (repeat with PIXEL_TEST_SEED={seed})");
@@ -127,7 +127,7 @@ async fn judge(servers: &[Server], stub: &Stub, asked: &[Asked], data: &Path) {
 }
 
 /// Every stored object equals its name; returns how many there are.
-fn check_objects(folder: &Path) -> usize {
+pub fn check_objects(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let check = |entry: fs::DirEntry| {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());

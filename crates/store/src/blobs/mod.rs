@@ -12,6 +12,7 @@ mod tests;
 
 pub use disk::Blobs;
 pub use stage::{BlockingStage, StageWriter};
+pub(crate) use stage::{hex, sync_folder};
 
 use pixel_core::vendor::Staged;
 
