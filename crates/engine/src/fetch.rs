@@ -165,7 +165,7 @@ impl Inner {
         if announced.is_some_and(|bytes| bytes > cap_bytes) {
             return Err(FetchError::TooLarge { cap_bytes });
         }
-        let mut stage = self.blobs.stage(cap_bytes).await.map_err(FetchError::Store)?;
+        let mut stage = self.blobs.stage(cap_bytes);
         let mut received = 0;
         loop {
             let piece = within(self.limits.idle, "The link fell silent", answer.chunk()).await?;

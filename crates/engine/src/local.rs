@@ -4,7 +4,7 @@ use crate::{internal, run::Stop, step::Cursor};
 use pixel_core::vendor::{Answer, Desk, LocalWork, Mark, Next, Reply, Staged};
 use pixel_store::blobs::{Blobs, BlockingStage};
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -101,7 +101,7 @@ impl Bench {
 impl Desk for Bench {
     fn begin(&mut self) -> io::Result<()> {
         self.close()?;
-        self.open = Some(self.blobs.stage_blocking(FILE_BYTES)?);
+        self.open = Some(self.blobs.stage_blocking(FILE_BYTES));
         Ok(())
     }
 
@@ -121,8 +121,6 @@ impl Desk for Bench {
     }
 
     fn blob(&mut self, sha256: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(self.blobs.path(sha256))?.take(BLOB_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        self.blobs.read(sha256, BLOB_BYTES)
     }
 }

@@ -42,6 +42,14 @@ impl Cursor<'_> {
                 .await
                 .map(|_| None);
         }
+        // Before the record: a disk or object store of ours that fails is no fault of the vendor's.
+        let ready = match self.run.engine.0.door.ready(call).await {
+            Ok(ready) => ready,
+            Err(why) => {
+                tracing::info!(why, "the request's inputs cannot be read yet");
+                return self.try_again(None).await.map(|_| None);
+            }
+        };
         self.check_lease()?;
         let sent = self.record(call, &mark).await?;
         // A process that was stopped between the record and this line must not send any more.
@@ -49,7 +57,7 @@ impl Cursor<'_> {
             return self.unsent(&sent, "the lease ended before the request left").await;
         }
         let lane = self.run.lane();
-        match self.run.engine.0.door.send(call).await {
+        match self.run.engine.0.door.send_ready(call, ready).await {
             door::Sent::Unsent { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
                 self.unsent(&sent, &why).await

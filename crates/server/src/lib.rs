@@ -2,6 +2,7 @@
 //! server.
 
 pub mod api;
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod docs_pages;

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{self, App},
+    bucket,
     config::{HoldPolicy, Settings},
     filesystem,
 };
@@ -30,6 +31,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Abandoned staging files are removed when they are this old.
 const STAGING_MAX: Duration = Duration::from_secs(3600);
+/// How often an object store that failed is tried again with what it did not take.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -47,6 +50,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
     app.engine.start();
     let sweeper = tokio::spawn(sweep(app.engine.blobs().clone()));
+    let settler = tokio::spawn(settle(app.engine.blobs().clone()));
     announce(&app, &address)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -68,6 +72,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
     sweeper.abort();
+    settler.abort();
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
     }
@@ -85,7 +90,7 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
         lease: settings.engine.lease,
     })
     .await?;
-    let blobs = Blobs::open(&settings.blobs)?;
+    let blobs = open_blobs(&settings).await?;
     let guard = Guard::new(&settings.fetch.allow)?;
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
@@ -100,6 +105,13 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
     let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
     Ok(App { engine, catalog, guard, writer: pixel_vendors::writer(), spoken, metrics: recorder()?, address, settings })
+}
+
+async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
+    let Some(bucket) = &settings.bucket else { return Ok(Blobs::open(&settings.blobs)?) };
+    let checked = bucket::check(bucket).await;
+    let options = checked.map_err(|unusable| format!("the media bucket {}. {}.", unusable.finding, unusable.remedy))?;
+    Ok(Blobs::open_bucket(&settings.blobs, options)?)
 }
 
 /// SQLite's locks and flushes do not hold on a network file system.
@@ -180,12 +192,24 @@ async fn sweep(blobs: Blobs) {
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         tick.tick().await;
-        let blobs = blobs.clone();
-        match tokio::task::spawn_blocking(move || blobs.sweep(STAGING_MAX)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(removed)) => tracing::info!(removed, "abandoned staging files were removed"),
-            Ok(Err(error)) => tracing::warn!(%error, "the staging folder cannot be swept"),
-            Err(error) => tracing::warn!(%error, "the sweep failed"),
+        match blobs.sweep(STAGING_MAX).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "abandoned staged files and uploads were removed"),
+            Err(error) => tracing::warn!(%error, "what is abandoned cannot be swept"),
+        }
+    }
+}
+
+/// Takes results that an outage of the object store left on this disk alone to safety.
+async fn settle(blobs: Blobs) {
+    let mut tick = tokio::time::interval(SETTLE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while blobs.is_shared() {
+        tick.tick().await;
+        match blobs.settle().await {
+            Ok(0) => {}
+            Ok(settled) => tracing::info!(settled, "the object store has taken what it missed"),
+            Err(error) => tracing::debug!(%error, "the object store does not take what it missed yet"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Trials of the settings. The world is handed in, so no test needs a real environment.
 
+mod bucket;
 mod refusals;
 
 use super::*;
