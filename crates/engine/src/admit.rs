@@ -1,6 +1,7 @@
 //! Takes staged bytes in: examined by what they are, then published under their hash.
 
 use crate::{Engine, media};
+use futures_util::future;
 use pixel_core::{task::Facts, vendor::Staged};
 use pixel_store::blobs::{Blobs, Publication, StagedBlob};
 use std::{io, path::PathBuf};
@@ -63,14 +64,12 @@ impl Engine {
     /// Ends what [`examine`](Self::examine) began.
     pub(crate) async fn complete(&self, examined: Examined) -> Result<Admitted, AdmitError> {
         let Examined { facts, publication, preview } = examined;
-        self.0.blobs.complete(publication).await?;
-        let preview = match preview {
-            Some((facts, publication)) => {
-                let completed = self.0.blobs.complete(publication).await;
-                completed.inspect_err(without_preview).ok().map(|()| facts)
-            }
-            None => None,
+        let preview = async {
+            let (facts, publication) = preview?;
+            self.0.blobs.complete(publication).await.inspect_err(without_preview).ok().map(|()| facts)
         };
+        let (completed, preview) = future::join(self.0.blobs.complete(publication), preview).await;
+        completed?;
         Ok(Admitted { facts, preview })
     }
 

@@ -192,7 +192,7 @@ async fn sweep(blobs: Blobs) {
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         tick.tick().await;
-        match blobs.sweep(STAGING_MAX).await {
+        match blobs.sweep(STAGING_MAX, PATIENCE * 2).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "abandoned staged files and uploads were removed"),
             Err(error) => tracing::warn!(%error, "what is abandoned cannot be swept"),

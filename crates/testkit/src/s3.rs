@@ -78,6 +78,15 @@ impl S3 {
         files
     }
 
+    /// Makes the server refuse new blobs, and nothing else, until the guard goes: a file stands where
+    /// their folder would be.
+    pub fn refuse_blobs(&self) -> Refusal {
+        let file = self.folder.path().join("root").join(BUCKET).join(PREFIX).join("blobs");
+        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("the folder can be written");
+        fs::write(&file, "").expect("no blob is stored yet");
+        Refusal(file)
+    }
+
     /// Uploads in parts that were begun and neither completed nor aborted.
     pub fn uploads(&self) -> usize {
         let entries = fs::read_dir(self.folder.path().join("root")).expect("the folder can be read");
@@ -94,6 +103,15 @@ impl S3 {
             assert_eq!(media::sha256_hex(&bytes), name, "{} is not what its name says", file.display());
         }
         files.len()
+    }
+}
+
+/// See [`S3::refuse_blobs`].
+pub struct Refusal(PathBuf);
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).expect("it is still a file");
     }
 }
 

@@ -21,6 +21,7 @@ mod leftover;
 mod lifecycle;
 mod media;
 mod models;
+mod objects;
 mod replicas;
 mod support;
 mod tasks;

@@ -131,17 +131,18 @@ impl Blobs {
         Ok(Publication { blob: blob.clone(), stays })
     }
 
-    /// Uploads what a publication left to do.
+    /// Uploads what a publication left to do. A staged file that no row names goes in any case: who
+    /// tries again stages again, and a long outage must not fill the disk.
     pub async fn complete(&self, publication: Publication) -> io::Result<()> {
         let Some(objects) = &self.objects else { return Ok(()) };
         let Publication { blob, stays } = publication;
         let file = self.disk.staged_path(&blob.handle);
-        objects.put_file(&objects.blob_key(&blob.sha256), &file, blob.bytes).await?;
-        if !stays {
-            let disk = Arc::clone(&self.disk);
-            blocking(move || disk.discard(&blob.handle)).await?;
+        let put = objects.put_file(&objects.blob_key(&blob.sha256), &file, blob.bytes).await;
+        if stays {
+            return put;
         }
-        Ok(())
+        let disk = Arc::clone(&self.disk);
+        put.and(blocking(move || disk.discard(&blob.handle)).await)
     }
 
     /// A file with a published blob's bytes, while its publication is not completed.
@@ -275,13 +276,14 @@ impl Blobs {
         })
     }
 
-    /// Removes what nobody has touched for so long: staged files and objects, uploads that were
-    /// never completed. Says how many.
-    pub async fn sweep(&self, older_than: Duration) -> io::Result<u32> {
+    /// Removes what nobody has touched for so long: staged files, uploads that were never completed.
+    /// Staged objects cannot be touched, so they stay for as long as a row may name them. Says how
+    /// many went.
+    pub async fn sweep(&self, older_than: Duration, named_for: Duration) -> io::Result<u32> {
         let disk = Arc::clone(&self.disk);
         let mut removed = blocking(move || disk.sweep(older_than)).await?;
         if let Some(objects) = &self.objects {
-            removed += objects.sweep(older_than).await?;
+            removed += objects.sweep(older_than, named_for).await?;
         }
         Ok(removed)
     }

@@ -199,10 +199,15 @@ async fn the_sweep_takes_only_what_is_old() {
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         let old = fs::OpenOptions::new().write(true).open(home.blobs.staged_path(&handles[0])).unwrap();
         old.set_modified(hour_ago).unwrap();
-        assert_eq!(home.blobs.sweep(Duration::from_secs(7200)).await.unwrap(), 0);
-        assert_eq!(home.blobs.sweep(Duration::from_secs(1800)).await.unwrap(), 1);
+        assert_eq!(home.blobs.sweep(Duration::from_secs(7200), Duration::from_secs(7200)).await.unwrap(), 0);
+        assert_eq!(home.blobs.sweep(Duration::from_secs(1800), Duration::from_secs(1800)).await.unwrap(), 1);
         assert!(!home.blobs.staged_path(&handles[0]).exists() && home.blobs.staged_path(&handles[1]).exists());
         assert_eq!(home.staging().len(), 1);
+        // Who asks for it still needs it, however old it is.
+        let old = fs::OpenOptions::new().write(true).open(home.blobs.staged_path(&handles[1])).unwrap();
+        old.set_modified(hour_ago).unwrap();
+        home.blobs.staged(&handles[1]).unwrap();
+        assert_eq!(home.blobs.sweep(Duration::from_secs(1800), Duration::from_secs(1800)).await.unwrap(), 0);
     }
 }
 

@@ -22,23 +22,23 @@ const LIST_TIME: Duration = Duration::from_secs(120);
 const NOTE_BYTES: u64 = 64 << 10;
 
 impl Objects {
-    /// Removes staged objects, probes and uploads of this age; says how many.
-    pub async fn sweep(&self, older_than: Duration) -> io::Result<u32> {
-        let Some(limit) = SystemTime::now().checked_sub(older_than) else { return Ok(0) };
+    /// Removes probes and uploads of the first age, and staged objects of the second; says how many.
+    pub async fn sweep(&self, older_than: Duration, named_for: Duration) -> io::Result<u32> {
         let mut removed = 0;
-        for kind in ["staging", "probe"] {
-            for key in self.older(kind, limit).await? {
+        for (kind, age) in [("staging", named_for), ("probe", older_than)] {
+            for key in self.older(kind, age).await? {
                 self.delete(&key).await?;
                 removed += 1;
             }
         }
-        for note in self.older("uploads", limit).await? {
+        for note in self.older("uploads", older_than).await? {
             removed += u32::from(self.give_up(&note).await?);
         }
         Ok(removed)
     }
 
-    async fn older(&self, kind: &str, limit: SystemTime) -> io::Result<Vec<Path>> {
+    async fn older(&self, kind: &str, age: Duration) -> io::Result<Vec<Path>> {
+        let Some(limit) = SystemTime::now().checked_sub(age) else { return Ok(Vec::new()) };
         let folder = self.key(kind, "");
         let is_old = |meta: &ObjectMeta| SystemTime::from(meta.last_modified) <= limit;
         let list = self.0.store.list(Some(&folder)).take(LISTED_MAX).try_filter_map(|meta| {

@@ -43,7 +43,7 @@ async fn what_an_outage_kept_here_is_taken_along_later() {
     assert!(home.blobs.settle().await.is_err());
     // However long it lasts, a restart included, the only copy is not swept.
     home.blobs = Blobs::open_bucket(&home.data.path().join("data"), options(&home.s3().endpoint())).unwrap();
-    assert!(home.blobs.sweep(Duration::ZERO).await.is_err());
+    assert!(home.blobs.sweep(Duration::ZERO, Duration::ZERO).await.is_err());
     assert_eq!(home.blobs.staged(&staged.handle).unwrap(), staged);
 
     outage(&mut home).restart();
@@ -55,7 +55,7 @@ async fn what_an_outage_kept_here_is_taken_along_later() {
     other.blobs.discard(staged.handle.clone()).await.unwrap();
     assert_eq!(home.read(&staged.sha256).await.unwrap(), b"picture");
     // Now it is a staged file like any other.
-    assert_eq!(home.blobs.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(home.blobs.sweep(Duration::ZERO, Duration::ZERO).await.unwrap(), 1);
     assert_eq!(home.staging().len(), 0);
 }
 
@@ -75,12 +75,16 @@ async fn an_upload_that_breaks_off_shows_nothing_and_is_swept() {
     assert_eq!((home.s3().objects("").len(), home.s3().objects("uploads").len()), (1, 1));
     assert_eq!(home.s3().uploads(), 3, "the upload and two parts");
 
-    assert_eq!(home.blobs.sweep(Duration::from_secs(3600)).await.unwrap(), 0, "it may still be under way");
+    assert_eq!(
+        home.blobs.sweep(Duration::from_secs(3600), Duration::from_secs(3600)).await.unwrap(),
+        0,
+        "it may still be under way"
+    );
     home.publish(&staged, true).await.unwrap();
     assert_eq!((home.stored(), home.s3().uploads()), (1, 3));
     assert!(home.read(&staged.sha256).await.unwrap() == bytes_of(LARGE));
     home.blobs.discard(staged.handle).await.unwrap();
-    assert_eq!(home.blobs.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(home.blobs.sweep(Duration::ZERO, Duration::ZERO).await.unwrap(), 1);
     assert_eq!((home.s3().objects("").len(), home.s3().uploads(), home.stored()), (1, 0, 1));
 }
 
@@ -96,7 +100,7 @@ async fn the_note_of_an_upload_that_was_completed_goes_too() {
     objects.send(&key, &begun.upload, &file, staged.bytes).await.unwrap();
     home.blobs.discard(staged.handle).await.unwrap();
     assert_eq!((home.s3().objects("uploads").len(), home.s3().uploads()), (1, 0));
-    assert_eq!(home.blobs.sweep(Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(home.blobs.sweep(Duration::ZERO, Duration::ZERO).await.unwrap(), 1);
     assert_eq!((home.s3().objects("uploads").len(), home.stored()), (0, 1));
 }
 
@@ -119,7 +123,9 @@ async fn staged_objects_are_swept_when_they_are_old() {
     let files = home.s3().objects("staging");
     let old = fs::OpenOptions::new().write(true).open(files.iter().find(is_old).unwrap()).unwrap();
     old.set_modified(hour_ago).unwrap();
-    assert_eq!(home.blobs.sweep(Duration::from_secs(1800)).await.unwrap(), 1);
+    let (half_an_hour, two_hours) = (Duration::from_secs(1800), Duration::from_secs(7200));
+    assert_eq!(home.blobs.sweep(half_an_hour, two_hours).await.unwrap(), 0, "a row may name it still");
+    assert_eq!(home.blobs.sweep(half_an_hour, half_an_hour).await.unwrap(), 1);
     let left = home.s3().objects("staging");
     assert!(left.len() == 1 && left[0].ends_with(&handles[1].0));
 }
