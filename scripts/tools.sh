@@ -36,3 +36,12 @@ if ! command -v cargo-nextest >/dev/null; then
   echo "installing: cargo-nextest"
   cargo install -q --locked cargo-nextest
 fi
+
+# A real S3-compatible server, for tests only; outside the tree, since it is none of ours. The newest
+# version that the tree's own Rust builds.
+s3s_fs=0.14.1
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/pixel-tools
+if [[ $("$tools/bin/s3s-fs" --version 2>/dev/null) != "s3s-fs $s3s_fs" ]]; then
+  echo "installing: s3s-fs $s3s_fs"
+  cargo install -q --locked --force s3s-fs --version "$s3s_fs" --features binary --root "$tools"
+fi

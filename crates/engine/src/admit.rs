@@ -1,12 +1,13 @@
 //! Takes staged bytes in: examined by what they are, then published under their hash.
 
 use crate::{Engine, media};
+use futures_util::future;
 use pixel_core::{task::Facts, vendor::Staged};
 use pixel_store::{
-    blobs::{Blobs, StagedBlob},
+    blobs::{Blobs, Publication, StagedBlob},
     crash,
 };
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why staged bytes did not become a blob.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,7 @@ pub enum AdmitError {
     /// They are not media that we take.
     #[error(transparent)]
     Unusable(#[from] media::Unusable),
-    /// Our own disk failed; the bytes may be fine.
+    /// Our own disk or object store failed; the bytes may be fine.
     #[error("could not be stored: {0}")]
     Ours(#[from] io::Error),
 }
@@ -36,10 +37,50 @@ pub struct Admitted {
     pub preview: Option<Facts>,
 }
 
+/// What was found out, before its publication is completed.
+pub(crate) struct Examined {
+    pub facts: Facts,
+    publication: Publication,
+    preview: Option<(Facts, Publication)>,
+}
+
+impl Examined {
+    pub fn has_preview(&self) -> bool {
+        self.preview.is_some()
+    }
+}
+
 impl Engine {
     /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. What is
-    /// unusable is left to the sweep. One trip to a blocking thread does it all.
+    /// unusable is left to the sweep. One trip to a blocking thread does it all on a disk; to an
+    /// object store the bytes go afterwards.
     pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
+        let examined = self.examine(arrival, preview).await?;
+        self.complete(examined).await
+    }
+
+    /// A file with the bytes that were examined, until they are completed.
+    pub(crate) fn file_of(&self, examined: &Examined) -> PathBuf {
+        self.0.blobs.path_of(&examined.publication)
+    }
+
+    /// Ends what [`examine`](Self::examine) began.
+    pub(crate) async fn complete(&self, examined: Examined) -> Result<Admitted, AdmitError> {
+        let Examined { facts, publication, preview } = examined;
+        let preview = async {
+            let (facts, publication) = preview?;
+            self.0.blobs.complete(publication).await.inspect_err(without_preview).ok().map(|()| facts)
+        };
+        let (completed, preview) = future::join(self.0.blobs.complete(publication), preview).await;
+        completed?;
+        crash::point!("admit.published");
+        Ok(Admitted { facts, preview })
+    }
+
+    pub(crate) async fn examine(&self, arrival: Arrival, preview: bool) -> Result<Examined, AdmitError> {
+        if let Arrival::Named(handle) = &arrival {
+            self.0.blobs.bring(handle).await?;
+        }
         let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
         let work = move || {
@@ -55,7 +96,7 @@ fn take_in(
     limits: &media::MediaLimits,
     arrival: Arrival,
     preview: bool,
-) -> Result<Admitted, AdmitError> {
+) -> Result<Examined, AdmitError> {
     let (staged, is_named) = match arrival {
         Arrival::Fresh(staged) => (staged, false),
         Arrival::Named(handle) => (blobs.staged(&handle)?, true),
@@ -65,25 +106,22 @@ fn take_in(
     let wanted = preview && media::needs_preview(&facts, limits);
     let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
     crash::point!("admit.examined");
-    match is_named {
-        true => blobs.publish_keeping(&staged.handle, &staged.sha256)?,
-        false => blobs.publish(&staged.handle, &staged.sha256)?,
-    }
-    crash::point!("admit.published");
-    let preview = bytes.and_then(|bytes| match take_in_preview(blobs, limits, &bytes) {
-        Ok(facts) => Some(facts),
-        Err(error) => {
-            // A result without a thumbnail is whole all the same.
-            tracing::warn!(%error, "a preview could not be stored");
-            None
-        }
-    });
-    Ok(Admitted { facts, preview })
+    let publication = blobs.publish(&staged, is_named)?;
+    let preview = bytes.and_then(|bytes| take_in_preview(blobs, limits, &bytes).inspect_err(without_preview).ok());
+    Ok(Examined { facts, publication, preview })
 }
 
-fn take_in_preview(blobs: &Blobs, limits: &media::MediaLimits, bytes: &[u8]) -> Result<Facts, AdmitError> {
+fn take_in_preview(
+    blobs: &Blobs,
+    limits: &media::MediaLimits,
+    bytes: &[u8],
+) -> Result<(Facts, Publication), AdmitError> {
     let staged = blobs.stage_bytes(bytes)?;
     let facts = media::examine(&blobs.staged_path(&staged.handle), &staged.sha256, staged.bytes, limits)?;
-    blobs.publish(&staged.handle, &staged.sha256)?;
-    Ok(facts)
+    Ok((facts, blobs.publish(&staged, false)?))
+}
+
+/// A result without a thumbnail is whole all the same.
+fn without_preview(error: &impl std::fmt::Display) {
+    tracing::warn!(%error, "a preview could not be stored");
 }

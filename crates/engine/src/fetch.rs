@@ -168,7 +168,7 @@ impl Inner {
         if announced.is_some_and(|bytes| bytes > cap_bytes) {
             return Err(FetchError::TooLarge { cap_bytes });
         }
-        let mut stage = self.blobs.stage(cap_bytes).await.map_err(FetchError::Store)?;
+        let mut stage = self.blobs.stage(cap_bytes);
         crash::point!("fetch.begun");
         let mut received = 0;
         loop {

@@ -7,7 +7,7 @@ use pixel_store::{
     crash,
 };
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -107,7 +107,7 @@ impl Bench {
 impl Desk for Bench {
     fn begin(&mut self) -> io::Result<()> {
         self.close()?;
-        self.open = Some(self.blobs.stage_blocking(FILE_BYTES)?);
+        self.open = Some(self.blobs.stage_blocking(FILE_BYTES));
         Ok(())
     }
 
@@ -127,8 +127,6 @@ impl Desk for Bench {
     }
 
     fn blob(&mut self, sha256: &str) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(self.blobs.path(sha256))?.take(BLOB_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        self.blobs.read(sha256, BLOB_BYTES)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     AdmitError, Admitted, Arrival, Engine,
+    admit::Examined,
     fetch::FetchError,
     media,
     run::Stop,
@@ -26,8 +27,10 @@ enum Trouble {
     Expired,
     /// What came is not whole; another fetch may bring the rest.
     Broken(String),
-    /// The way there, or our own disk, failed: what was paid for is not given up for that.
+    /// The way there failed: what was paid for is not given up for a while.
     Again(String),
+    /// Our own disk or object store failed, which the vendor's deadline has nothing to do with.
+    Ours(String),
     Final(Error),
 }
 
@@ -48,6 +51,7 @@ impl Cursor<'_> {
             true => copies.await,
             // What the vendor made is recorded while it is copied: a crash resumes at the copy.
             false => {
+                self.secure(&outputs).await;
                 let mut slot = self.slot.clone();
                 slot.state = fetching;
                 let extras = std::mem::take(&mut self.extras);
@@ -60,6 +64,15 @@ impl Cursor<'_> {
             }
         };
         self.settle(mark, copied).await
+    }
+
+    /// Media that came inside an answer comes only once: before a row names it, it must outlive
+    /// this server's disk.
+    async fn secure(&self, outputs: &[Output]) {
+        let staged: Vec<Staged> = outputs.iter().flat_map(staged_of).collect();
+        if let Err(error) = self.run.engine.0.blobs.secure(&staged).await {
+            tracing::warn!(%error, "a result is on this server's disk alone");
+        }
     }
 
     async fn settle(&mut self, mark: Mark, copied: Vec<Result<Copied, Trouble>>) -> Result<Left, Stop> {
@@ -105,9 +118,13 @@ impl Cursor<'_> {
         if !staged.is_empty() {
             let blobs = self.run.engine.0.blobs.clone();
             // Nobody waits for it, and what is missed is left to the sweep.
-            drop(tokio::task::spawn_blocking(move || {
+            drop(tokio::spawn(async move {
                 crash::point!("result.discarding");
-                staged.iter().try_for_each(|handle| blobs.discard(handle))
+                for handle in staged {
+                    if let Err(error) = blobs.discard(handle).await {
+                        tracing::debug!(%error, "a staged file stays until the sweep");
+                    }
+                }
             }));
         }
         Ok(left)
@@ -117,14 +134,17 @@ impl Cursor<'_> {
     async fn copy_again(&mut self, mark: Mark, trouble: Trouble) -> Result<Left, Stop> {
         let (why, counts) = match &trouble {
             Trouble::Broken(why) => (why.clone(), true),
-            Trouble::Again(why) => (why.clone(), false),
+            Trouble::Again(why) | Trouble::Ours(why) => (why.clone(), false),
             Trouble::Expired | Trouble::Final(_) => ("its link has expired".to_owned(), true),
         };
         self.slot.copies += u32::from(counts);
         self.slot.tries += 1;
+        let is_late = match trouble {
+            Trouble::Ours(_) => now() > self.run.patience_ends(),
+            _ => self.is_past_deadline(),
+        };
         // What was paid for is not given up for a short trouble of the network, however late it comes.
-        let is_late = self.slot.tries >= TRIES && self.is_past_deadline();
-        if self.slot.copies >= TRIES || is_late {
+        if self.slot.copies >= TRIES || (is_late && self.slot.tries >= TRIES) {
             let message = format!("The vendor's result could not be copied: {}.", why.trim_end_matches('.'));
             return self.fail(Error::new(ErrorKind::ResultUnusable, message)).await;
         }
@@ -142,16 +162,19 @@ impl Engine {
         if let Some(Failure { message, .. }) = &output.failed {
             return Err(Trouble::Final(Error::new(ErrorKind::VendorFailed, message.clone())));
         }
-        let Admitted { facts, preview } = self.take(kind, &output.media, output.poster.is_none()).await?;
+        let examined = self.take(kind, &output.media, output.poster.is_none()).await?;
+        let facts = &examined.facts;
         if !facts.content_type.starts_with(family(kind)) {
             let message = format!("The vendor's result is {}, which is not {}.", facts.content_type, kind.as_str());
             return Err(Trouble::Final(Error::new(ErrorKind::ResultUnusable, message)));
         }
-        let preview = match (preview, &output.poster) {
-            (Some(preview), _) => Some(preview),
-            (None, Some(poster)) => self.take(Kind::Image, poster, false).await.ok().map(|taken| taken.facts),
-            (None, None) => self.poster(&facts).await,
+        let poster = match &output.poster {
+            _ if examined.has_preview() => None,
+            Some(poster) => self.take_poster(poster).await,
+            None => self.poster(&examined).await,
         };
+        let Admitted { facts, preview } = self.complete(examined).await.map_err(|error| unstored(&error))?;
+        let preview = preview.or(poster);
         let mut rows = vec![row(&facts)];
         let preview = preview.map(|facts| {
             let row = row(&facts);
@@ -159,29 +182,28 @@ impl Engine {
             rows.push(row);
             preview
         });
-        let sources = [Some(&output.media), output.poster.as_ref()].into_iter().flatten();
-        let staged = sources.filter_map(|source| match source {
-            Source::Staged(handle) => Some(handle.clone()),
-            Source::Link { .. } | Source::Missing => None,
-        });
-        let staged = staged.collect();
+        let staged = staged_of(output).collect();
         let made = Made { index: output.index, media_id: rows[0].id.as_str().to_owned(), facts, preview };
         Ok(Copied { made, rows, staged })
     }
 
-    /// Brings one source into the store and says what its bytes are.
-    async fn take(&self, kind: Kind, source: &Source, preview: bool) -> Result<Admitted, Trouble> {
+    /// Brings one source here and says what its bytes are.
+    async fn take(&self, kind: Kind, source: &Source, preview: bool) -> Result<Examined, Trouble> {
         let unusable = |why: String| Trouble::Final(Error::new(ErrorKind::ResultUnusable, why));
         let (arrival, is_link) = match source {
             Source::Missing => return Err(unusable("The vendor did not make this result.".to_owned())),
             Source::Staged(handle) => (Arrival::Named(handle.clone()), false),
             Source::Link { url, .. } => (Arrival::Fresh(self.fetch_result(kind, url).await?), true),
         };
-        self.admit(arrival, preview).await.map_err(|error| match error {
+        self.examine(arrival, preview).await.map_err(|error| match error {
             AdmitError::Ours(error) if !is_link && error.kind() == io::ErrorKind::NotFound => {
-                unusable("The vendor's result was lost before it was stored.".to_owned())
+                match self.0.blobs.is_shared() {
+                    // The server that received it may come back and bring it along.
+                    true => Trouble::Again("it is not in the object store yet".to_owned()),
+                    false => unusable("The vendor's result was lost before it was stored.".to_owned()),
+                }
             }
-            AdmitError::Ours(error) => Trouble::Again(format!("it could not be stored: {error}")),
+            error @ AdmitError::Ours(_) => unstored(&error),
             // A link may have been cut short on its way; what the vendor sent in its answer was not.
             AdmitError::Unusable(why) if is_link => Trouble::Broken(why.reason),
             AdmitError::Unusable(why) => unusable(format!("The vendor's result cannot be used: {}", why.reason)),
@@ -199,7 +221,7 @@ impl Engine {
             FetchError::Gone { .. } => Trouble::Expired,
             FetchError::Unreachable(why) => Trouble::Again(why),
             FetchError::Broken(why) => Trouble::Broken(why),
-            FetchError::Store(error) => Trouble::Again(format!("it could not be stored: {error}")),
+            FetchError::Store(error) => unstored(&error),
             FetchError::Refused(why) => {
                 let message = format!("The vendor's result lies at an address that Pixel does not fetch: {why}");
                 Trouble::Final(Error::new(ErrorKind::ResultUnusable, message))
@@ -211,14 +233,34 @@ impl Engine {
         })
     }
 
-    /// A picture of a clip that came without one; a result without it is whole all the same.
-    async fn poster(&self, facts: &Facts) -> Option<Facts> {
+    /// The vendor's own picture of a clip; a result without it is whole all the same.
+    async fn take_poster(&self, poster: &Source) -> Option<Facts> {
+        let examined = self.take(Kind::Image, poster, false).await.ok()?;
+        self.complete(examined).await.ok().map(|taken| taken.facts)
+    }
+
+    /// A picture of a clip that came without one.
+    async fn poster(&self, examined: &Examined) -> Option<Facts> {
+        let facts = &examined.facts;
         let program = self.0.options.ffmpeg.as_deref().filter(|_| facts.content_type.starts_with("video/"))?;
-        let bytes = media::poster(program, &self.0.blobs.path(&facts.sha256), facts).await?;
+        let bytes = media::poster(program, &self.file_of(examined), facts).await?;
         let blobs = self.0.blobs.clone();
         let staged = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await.ok()?.ok()?;
         self.admit(Arrival::Fresh(staged), false).await.ok().map(|taken| taken.facts)
     }
+}
+
+/// The staged files that a row with this output names.
+fn staged_of(output: &Output) -> impl Iterator<Item = Staged> {
+    let sources = [Some(&output.media), output.poster.as_ref()].into_iter().flatten();
+    sources.filter_map(|source| match source {
+        Source::Staged(handle) => Some(handle.clone()),
+        Source::Link { .. } | Source::Missing => None,
+    })
+}
+
+fn unstored(error: &impl std::fmt::Display) -> Trouble {
+    Trouble::Ours(format!("it could not be stored: {error}"))
 }
 
 fn family(kind: Kind) -> &'static str {

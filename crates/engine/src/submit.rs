@@ -51,6 +51,14 @@ impl Cursor<'_> {
                 .await
                 .map(|_| None);
         }
+        // Before the record: a disk or object store of ours that fails is no fault of the vendor's.
+        let ready = match self.run.engine.0.door.ready(call).await {
+            Ok(ready) => ready,
+            Err(why) => {
+                tracing::info!(why, "the request's inputs cannot be read yet");
+                return self.try_again(None).await.map(|_| None);
+            }
+        };
         self.check_lease()?;
         crash::point!("submit.begun");
         let sent = self.record(call, &mark).await?;
@@ -61,7 +69,7 @@ impl Cursor<'_> {
         }
         crash::point!("submit.leased");
         let lane = self.run.lane();
-        match self.run.engine.0.door.send(call).await {
+        match self.run.engine.0.door.send_ready(call, ready).await {
             door::Sent::Unsent { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
                 self.unsent(&sent, &why).await

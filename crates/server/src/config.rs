@@ -6,6 +6,7 @@
 //! To add a setting: its line with a comment in `config.default.toml`, its line in [`table`], its
 //! field in [`settings`] and the line that reads it in `read`.
 
+mod bucket;
 mod check;
 mod crash;
 mod files;
@@ -128,6 +129,10 @@ pub fn resolve(
         return Err(Problems(layers.problems));
     }
     let warnings = check::warnings(&settings, &layers, &variables, catalog);
-    let rows = show::rows(&layers, &settings, &vendors::keys(&variables, catalog));
+    let mut keys = vendors::keys(&variables, catalog);
+    if settings.bucket.is_some() {
+        keys.extend(bucket::KEYS.map(|name| (name.to_owned(), vendors::source(&variables, name))));
+    }
+    let rows = show::rows(&layers, &settings, &keys);
     Ok(Loaded { settings, warnings, rows })
 }

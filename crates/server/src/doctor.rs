@@ -1,6 +1,7 @@
 //! `pixel doctor`: looks at everything that Pixel needs, and says what is missing and what to do.
 //!
-//! It changes nothing: no folder is made, no table, no call to a vendor.
+//! It changes nothing: no folder is made, no table, no call to a vendor. In a bucket, a small object
+//! is written and deleted.
 
 mod machine;
 mod surroundings;
@@ -58,6 +59,7 @@ pub fn examine(loaded: Result<&Loaded, &Problems>, environment: &Environment, ca
             checks.extend(warnings.iter().map(|text| Check::new(Status::Warning, "settings", text)));
             checks.extend(machine::folders(settings));
             checks.push(surroundings::database(settings));
+            checks.extend(surroundings::bucket(settings));
             checks.push(surroundings::address(settings));
             checks.extend(surroundings::vendors(settings, catalog));
         }

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod backup;
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod docs_pages;

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{self, App},
+    bucket,
     config::{HoldPolicy, Settings},
     filesystem,
     signals::{End, Signals},
@@ -35,6 +36,8 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// How often an object store that failed is tried again with what it did not take.
+const SETTLE_EVERY: Duration = Duration::from_secs(5);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -57,6 +60,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     app.engine.start();
     crash::point!("start.claiming");
     let sweeper = tokio::spawn(sweep(app.engine.blobs().clone(), staging));
+    let settler = tokio::spawn(settle(app.engine.blobs().clone()));
     announce(&app, &address)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -79,6 +83,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
     sweeper.abort();
+    settler.abort();
     crash::point!("stop.drained");
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
@@ -107,7 +112,7 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
         lease: settings.engine.lease,
     })
     .await?;
-    let blobs = Blobs::open(&settings.blobs)?;
+    let blobs = open_blobs(&settings).await?;
     let guard = Guard::new(&settings.fetch.allow)?;
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
@@ -132,6 +137,13 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
         settings,
         draining: AtomicBool::default(),
     })
+}
+
+async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
+    let Some(bucket) = &settings.bucket else { return Ok(Blobs::open(&settings.blobs)?) };
+    let checked = bucket::check(bucket).await;
+    let options = checked.map_err(|unusable| format!("the media bucket {}. {}.", unusable.finding, unusable.remedy))?;
+    Ok(Blobs::open_bucket(&settings.blobs, options)?)
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
@@ -198,15 +210,27 @@ async fn sweep(blobs: Blobs, staging: Duration) {
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     loop {
         tick.tick().await;
-        let blobs = blobs.clone();
         crash::point!("sweep.begun");
-        let swept = tokio::task::spawn_blocking(move || blobs.sweep(staging)).await;
+        let swept = blobs.sweep(staging, PATIENCE * 2).await;
         crash::point!("sweep.removed");
         match swept {
-            Ok(Ok(0)) => {}
-            Ok(Ok(removed)) => tracing::info!(removed, "abandoned staging files were removed"),
-            Ok(Err(error)) => tracing::warn!(%error, "the staging folder cannot be swept"),
-            Err(error) => tracing::warn!(%error, "the sweep failed"),
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "abandoned staged files and uploads were removed"),
+            Err(error) => tracing::warn!(%error, "what is abandoned cannot be swept"),
+        }
+    }
+}
+
+/// Takes results that an outage of the object store left on this disk alone to safety.
+async fn settle(blobs: Blobs) {
+    let mut tick = tokio::time::interval(SETTLE_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while blobs.is_shared() {
+        tick.tick().await;
+        match blobs.settle().await {
+            Ok(0) => {}
+            Ok(settled) => tracing::info!(settled, "the object store has taken what it missed"),
+            Err(error) => tracing::debug!(%error, "the object store does not take what it missed yet"),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`stub`]: the counting vendor. It lives in the test's process and so survives the server's.
 //! - [`server`]: starts, kills and restarts the binary.
 //! - [`postgres`]: a cluster that lives as long as the test.
+//! - [`s3`]: a bucket on a real S3-compatible server.
 //! - [`rig`]: the three together, and [`on_both`], which runs a test on each database.
 //! - [`isolation`]: a network without a way out.
 //! - [`client`], [`media`], [`canary`]: the public API, small files, an address nobody may touch.
@@ -21,6 +22,7 @@ pub mod media;
 pub mod postgres;
 mod process;
 pub mod rig;
+pub mod s3;
 pub mod server;
 pub mod stub;
 pub mod wait;
@@ -29,5 +31,6 @@ pub use client::Client;
 pub use http::Method;
 pub use rig::Rig;
 pub use rustix::process::Signal;
-pub use server::{Db, Server};
+pub use s3::S3;
+pub use server::{Db, Launch, Server};
 pub use stub::{Script, Stub};

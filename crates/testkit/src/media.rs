@@ -6,6 +6,11 @@ use std::{path::Path, process::Command};
 /// A striped PNG of exactly this size. The note is written into the file, so that two notes make
 /// two different files; one bit a pixel keeps even a large one quick to make.
 pub fn png(width: u32, height: u32, note: &str) -> Vec<u8> {
+    padded_png(width, height, note, 0)
+}
+
+/// The same with so many bytes more, in a chunk that no reader knows.
+pub fn padded_png(width: u32, height: u32, note: &str, padding: usize) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Grayscale);
@@ -15,6 +20,13 @@ pub fn png(width: u32, height: u32, note: &str) -> Vec<u8> {
     let pixels = vec![stripes; width.div_ceil(8) as usize * height as usize];
     let mut writer = encoder.write_header().expect("a picture has a size");
     writer.write_image_data(&pixels).expect("memory takes it");
+    if padding > 0 {
+        // A simple generator; the bytes need to be no better than hard to compress.
+        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        let filler: Vec<u8> =
+            std::iter::successors(Some(1_u64), next).skip(1).map(|state| (state >> 56) as u8).take(padding).collect();
+        writer.write_chunk(png::chunk::ChunkType(*b"teSt"), &filler).expect("memory takes it");
+    }
     writer.finish().expect("memory takes it");
     file
 }

@@ -106,7 +106,7 @@ fn keep_json_or_text(answer: &mut Answer, body: &[u8]) {
 
 /// Media as the whole body.
 async fn whole(pieces: &mut Pieces, answer: &mut Answer, blobs: &Blobs, limits: &DoorLimits) -> Result<(), String> {
-    let mut stage = blobs.stage(limits.media_bytes).await.map_err(unstored)?;
+    let mut stage = blobs.stage(limits.media_bytes);
     while let Some(piece) = pieces.next().await? {
         stage.write(&piece).await.map_err(unstored)?;
     }
@@ -150,7 +150,7 @@ async fn extract(
     while let Step::Media { bytes, last } = scanner.next(&mut piece)? {
         let mut writer = match stage.take() {
             Some(writer) => writer,
-            None => blobs.stage(limits.embedded_bytes).await.map_err(unstored)?,
+            None => blobs.stage(limits.embedded_bytes),
         };
         writer.write(&bytes).await.map_err(unstored)?;
         crash::point!("answer.media");

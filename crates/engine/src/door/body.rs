@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use pixel_core::vendor::{BlobForm, Body, Part};
-use pixel_store::blobs::Blobs;
+use pixel_store::blobs::{BlobReader, Blobs};
 use std::{
     io,
     sync::{
@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{fs::File, io::AsyncReadExt};
+use tokio::io::AsyncReadExt;
 
 /// Bytes of a blob in memory at a time; whole groups of base64.
 const READ_BYTES: usize = 3 * 32 * 1024;
@@ -27,8 +27,8 @@ pub(super) struct Prepared {
     pub taken: Arc<AtomicU64>,
 }
 
-/// Opens every blob, so that one that is missing or has another length is found before a byte
-/// leaves.
+/// Opens every blob, so that one that is missing, has another length or cannot be read is found
+/// before a byte leaves.
 pub(super) async fn prepare(body: &Body, blobs: &Blobs) -> Result<Prepared, String> {
     let (content_type, parts) = match body {
         Body::Empty => (None, Vec::new()),
@@ -58,7 +58,7 @@ fn wire_length(part: &Part) -> u64 {
 
 enum Piece {
     Bytes(Bytes),
-    Blob { file: File, left: u64, form: BlobForm },
+    Blob { file: BlobReader, left: u64, form: BlobForm },
 }
 
 async fn open(part: Part, blobs: &Blobs) -> Result<Piece, String> {
@@ -66,7 +66,7 @@ async fn open(part: Part, blobs: &Blobs) -> Result<Piece, String> {
         Part::Bytes(bytes) => return Ok(Piece::Bytes(bytes.into())),
         Part::Blob { sha256, bytes, form } => (sha256, bytes, form),
     };
-    let (file, length) = blobs.open_read(&sha256).await.map_err(|e| format!("a stored input cannot be read: {e}"))?;
+    let (file, length) = blobs.open_here(&sha256).await.map_err(|e| format!("a stored input cannot be read: {e}"))?;
     match length == bytes {
         true => Ok(Piece::Blob { file, left: bytes, form }),
         false => Err(format!("a stored input has {length} bytes where {bytes} were recorded")),
@@ -90,7 +90,7 @@ fn assemble(mut pieces: Vec<Piece>, taken: Arc<AtomicU64>) -> reqwest::Body {
     }))
 }
 
-async fn read(mut file: File, left: u64, form: BlobForm) -> io::Result<Option<(Bytes, (File, u64))>> {
+async fn read(mut file: BlobReader, left: u64, form: BlobForm) -> io::Result<Option<(Bytes, (BlobReader, u64))>> {
     let size = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
     if size == 0 {
         return Ok(None);

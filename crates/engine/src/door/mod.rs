@@ -78,6 +78,9 @@ pub enum Sent {
     },
 }
 
+/// A call's body, open.
+pub struct Ready(Prepared);
+
 /// Carries calls out; clones share the connections.
 #[derive(Clone)]
 pub struct Door {
@@ -96,8 +99,24 @@ impl Door {
         Ok(Self { inner: Arc::new(Inner { blobs, limits, clients }) })
     }
 
+    /// Opens what a call's body needs of our own blobs; nothing leaves.
+    pub async fn ready(&self, call: &HttpCall) -> Result<Ready, String> {
+        body::prepare(&call.body, &self.inner.blobs).await.map(Ready)
+    }
+
     /// Sends a call once, whatever happens, and reads its answer.
     pub async fn send(&self, call: &HttpCall) -> Sent {
+        match self.ready(call).await {
+            Ok(ready) => self.send_ready(call, ready).await,
+            Err(why) => {
+                tracing::warn!(why, "not sent");
+                Sent::Unsent { why }
+            }
+        }
+    }
+
+    /// The same for a call that is [ready](Self::ready).
+    pub async fn send_ready(&self, call: &HttpCall, ready: Ready) -> Sent {
         let Some(url) = Url::parse(&call.url).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
             return Sent::Unsent { why: "the call's address is not an http or https URL".to_owned() };
         };
@@ -107,7 +126,7 @@ impl Door {
             "vendor_call", %method, host, path, status = field::Empty, ms = field::Empty, bytes = field::Empty
         );
         let started = Instant::now();
-        let sent = self.exchange(call, url).instrument(span.clone()).await;
+        let sent = self.exchange(call, url, ready.0).instrument(span.clone()).await;
         span.record("ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let _entered = span.enter();
         match &sent {
@@ -118,11 +137,7 @@ impl Door {
         sent
     }
 
-    async fn exchange(&self, call: &HttpCall, url: Url) -> Sent {
-        let prepared = match body::prepare(&call.body, &self.inner.blobs).await {
-            Ok(prepared) => prepared,
-            Err(why) => return Sent::Unsent { why },
-        };
+    async fn exchange(&self, call: &HttpCall, url: Url, prepared: Prepared) -> Sent {
         let taken = prepared.taken.clone();
         let request = match request(call, url, prepared) {
             Ok(request) => request,

@@ -32,7 +32,7 @@ struct Bench {
 /// Stores bytes: staged, and published at once.
 fn put(blobs: &Blobs, bytes: &[u8]) -> std::io::Result<StagedBlob> {
     let staged = blobs.stage_bytes(bytes)?;
-    blobs.publish(&staged.handle, &staged.sha256)?;
+    let _on_disk = blobs.publish(&staged, false)?;
     Ok(staged)
 }
 

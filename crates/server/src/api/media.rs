@@ -11,8 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pixel_core::{id::MediaId, task::Facts};
-use std::{io::SeekFrom, sync::Arc};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use std::sync::Arc;
 use tokio_util::io::ReaderStream;
 
 /// What a browser may show in place; everything else is a download.
@@ -62,7 +61,7 @@ pub async fn get_media(
         tracing::error!(%error, media = %id, "a stored file cannot be read");
         ApiError::unavailable("The file cannot be read at the moment. Try again shortly.")
     };
-    let (mut blob, length) = app.engine.blobs().open_read(&row.facts.sha256).await.map_err(unread)?;
+    let length = row.facts.bytes;
     // A range of an older file would be glued to this one's.
     let same = asked.get(header::IF_RANGE).is_none_or(|value| value.as_bytes() == tag.as_bytes());
     let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok()).filter(|_| same);
@@ -71,8 +70,8 @@ pub async fn get_media(
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
         Wanted::Beyond => return Ok(beyond(length)),
     };
-    blob.seek(SeekFrom::Start(start)).await.map_err(unread)?;
-    let stream = ReaderStream::with_capacity(blob.take(end - start), CHUNK);
+    let blob = app.engine.blobs().open_range(&row.facts.sha256, start..end).await.map_err(unread)?;
+    let stream = ReaderStream::with_capacity(blob, CHUNK);
     let mut response = with_headers(&row.facts, &tag, status, Body::from_stream(stream))?;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     if status == StatusCode::PARTIAL_CONTENT {

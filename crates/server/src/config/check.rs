@@ -1,6 +1,7 @@
 //! What only shows when settings are seen together: refusals, and warnings.
 
 use super::{
+    bucket,
     layers::{Layers, Source, Variables, nearest},
     problem::Problem,
     settings::{CorsOrigins, Settings},
@@ -53,6 +54,7 @@ pub fn warnings(settings: &Settings, layers: &Layers, variables: &Variables, cat
                 .to_owned(),
         );
     }
+    all.extend(bucket::warning(layers, settings.bucket.is_some()));
     all.extend(catalog.vendors.iter().flat_map(|card| vendor_warnings(settings, card)));
     all.extend(mistyped(layers, variables));
     all

@@ -38,14 +38,56 @@ pub fn folder(text: &str) -> Result<PathBuf, Wrong> {
     }
 }
 
-pub fn blobs(text: &str) -> Result<Option<PathBuf>, Wrong> {
-    if text.starts_with("s3://") {
-        return wrong(
-            "object stores (s3://) are not supported by this version",
-            "Name a folder, or leave it empty to keep media in the data folder",
-        );
+/// Where media is kept.
+pub enum MediaAt {
+    /// In the data folder.
+    Data,
+    Folder(PathBuf),
+    Bucket {
+        name: String,
+        /// Without slashes around it.
+        prefix: String,
+    },
+}
+
+pub fn blobs(text: &str) -> Result<MediaAt, Wrong> {
+    if text.is_empty() {
+        return Ok(MediaAt::Data);
     }
-    if text.is_empty() { Ok(None) } else { folder(text).map(Some) }
+    let Some(rest) = text.strip_prefix("s3://") else { return folder(text).map(MediaAt::Folder) };
+    let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_end_matches('/');
+    let is_part = |part: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        !matches!(part, "" | "." | "..") && part.bytes().all(fits)
+    };
+    let is_name = (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte));
+    match is_name && (prefix.is_empty() || prefix.split('/').all(is_part)) {
+        true => Ok(MediaAt::Bucket { name: name.to_owned(), prefix: prefix.to_owned() }),
+        false => wrong(
+            "what follows s3:// is not a bucket's name and, after a slash, a prefix of letters, digits, . _ - and /",
+            "Write it like s3://my-bucket/pixel; keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
+    }
+}
+
+pub fn s3_region(text: &str) -> Result<String, Wrong> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    match !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => wrong("it is no name of a region", "Write it like us-east-1; most servers other than AWS take any"),
+    }
+}
+
+/// Whether the bucket stands in the path; `None` where the endpoint decides.
+pub fn s3_style(text: &str) -> Result<Option<bool>, Wrong> {
+    match text {
+        "auto" => Ok(None),
+        "path" => Ok(Some(true)),
+        "host" => Ok(Some(false)),
+        _ => wrong(format!("'{text}' is no style of addresses"), "Use auto, path or host"),
+    }
 }
 
 /// An http or https address without anything after the path, and without a slash at its end.
@@ -67,7 +109,8 @@ pub fn web_address(text: &str) -> Result<String, Wrong> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-pub fn public_url(text: &str) -> Result<Option<String>, Wrong> {
+/// An address that may be left out.
+pub fn optional_address(text: &str) -> Result<Option<String>, Wrong> {
     if text.is_empty() { Ok(None) } else { web_address(text).map(Some) }
 }
 

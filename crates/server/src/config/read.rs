@@ -1,6 +1,7 @@
 //! Turns the layers into the typed value: one line per setting.
 
 use super::{
+    bucket,
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
@@ -23,13 +24,19 @@ pub fn settings(
     let vendors = vendors::read(layers, variables, catalog)?;
     let mut read = Reader { layers };
     let data = read.text("data", parse::folder)?;
+    let (blobs, bucket) = match read.text("blobs", parse::blobs)? {
+        parse::MediaAt::Data => (data.clone(), None),
+        parse::MediaAt::Folder(folder) => (folder, None),
+        parse::MediaAt::Bucket { name, prefix } => (data.clone(), bucket::read(&mut read, variables, name, prefix)?),
+    };
     let sandbox = read.switch("sandbox")?;
     Ok(Settings {
         listen: read.text("listen", parse::listen)?,
         allow_unauthenticated: read.switch("allow_unauthenticated")?,
-        blobs: read.text("blobs", parse::blobs)?.unwrap_or_else(|| data.clone()),
+        blobs,
+        bucket,
         data,
-        public_url: read.text("public_url", parse::public_url)?,
+        public_url: read.text("public_url", parse::optional_address)?,
         sandbox_reason: read.sandbox_reason(sandbox, catalog, &vendors),
         sandbox,
         workers: read.count("workers", 0..=1024, cores)?,
@@ -97,7 +104,7 @@ impl Reader<'_> {
         self.value(key, |value| parse(value.as_str().unwrap_or_default()))
     }
 
-    fn switch(&mut self, key: &str) -> Result<bool, Problem> {
+    pub fn switch(&mut self, key: &str) -> Result<bool, Problem> {
         self.value(key, |value| Ok(value == &Value::Boolean(true)))
     }
 

@@ -10,8 +10,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub allow_unauthenticated: bool,
     pub data: PathBuf,
-    /// Folder under which media lives.
+    /// Folder under which media lives, or is staged on its way to the bucket.
     pub blobs: PathBuf,
+    /// Where media lives instead.
+    pub bucket: Option<Bucket>,
     /// Without a slash at its end; `None` takes the address from each request.
     pub public_url: Option<String>,
     pub sandbox: bool,
@@ -33,6 +35,22 @@ pub struct Settings {
     pub crash_at: Option<CrashAt>,
     /// By the id of the vendor; every vendor of the catalogue has an entry.
     pub vendors: BTreeMap<String, VendorSettings>,
+}
+
+/// A bucket of an S3-compatible server.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub name: String,
+    /// Without slashes around it; may be empty.
+    pub prefix: String,
+    /// `None` is AWS.
+    pub endpoint: Option<String>,
+    pub region: String,
+    /// The bucket stands in the path of addresses, not in the host's name.
+    pub path_style: bool,
+    pub key_id: Secret,
+    pub secret: Secret,
+    pub token: Option<Secret>,
 }
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Trials of the settings. The world is handed in, so no test needs a real environment.
 
+mod bucket;
 mod refusals;
 
 use super::*;
@@ -165,7 +166,11 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_LISTEN", "127.0.0.1:9"),
         ("PIXEL_ALLOW_UNAUTHENTICATED", "yes"),
         ("PIXEL_DATA", "/d"),
-        ("PIXEL_BLOBS", "/b"),
+        ("PIXEL_BLOBS", "s3://b-1/x"),
+        ("PIXEL_S3_ENDPOINT", "http://s3.lan:9000"),
+        ("PIXEL_S3_REGION", "garage"),
+        ("PIXEL_S3_STYLE", "host"),
+        ("PIXEL_S3_ALLOW_HTTP", "yes"),
         ("PIXEL_PUBLIC_URL", "https://p.example/x/"),
         ("PIXEL_SANDBOX", "1"),
         ("PIXEL_WORKERS", "5"),
@@ -191,14 +196,19 @@ fn every_variable_of_the_table_sets_its_setting() {
     ];
     let names: BTreeSet<&str> = values.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, table::SETTINGS.iter().map(|(_, env)| *env).collect());
-    let loaded = env(&values).load().unwrap();
+    let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let loaded = env(&[&values[..], &keys].concat()).load().unwrap();
     for (key, name) in table::SETTINGS {
         assert_eq!(source_of(&loaded, key), format!("environment {name}"));
     }
     let settings = loaded.settings;
     assert!(settings.allow_unauthenticated && settings.sandbox);
     assert_eq!(settings.listen.port(), 9);
-    assert_eq!((settings.data.as_path(), settings.blobs.as_path()), (Path::new("/d"), Path::new("/b")));
+    assert_eq!((settings.data.as_path(), settings.blobs.as_path()), (Path::new("/d"), Path::new("/d")));
+    let bucket = settings.bucket.unwrap();
+    assert_eq!((bucket.name.as_str(), bucket.prefix.as_str(), bucket.path_style), ("b-1", "x", false));
+    assert_eq!((bucket.endpoint.as_deref(), bucket.region.as_str()), (Some("http://s3.lan:9000"), "garage"));
+    assert_eq!(env(&[("PIXEL_BLOBS", "/b")]).settings().blobs, Path::new("/b"));
     assert_eq!(settings.public_url.as_deref(), Some("https://p.example/x"));
     assert_eq!((settings.workers, settings.shutdown.as_secs()), (5, 4));
     assert_eq!(settings.database.url.unwrap().reveal(), "postgres://u@h/d");

@@ -52,7 +52,7 @@ fn vendor(layers: &mut Layers, variables: &Variables, card: &VendorCard) -> Resu
 }
 
 /// A key that is set, without the blanks that copying leaves around it.
-fn key(variables: &Variables, name: &str) -> Option<Result<Secret, Problem>> {
+pub fn key(variables: &Variables, name: &str) -> Option<Result<Secret, Problem>> {
     let (text, source) = variables.get(name)?;
     let text = text.trim();
     if text.is_empty() {
@@ -68,9 +68,11 @@ fn key(variables: &Variables, name: &str) -> Option<Result<Secret, Problem>> {
 /// Each key variable, whether it is set, and where: for showing. No value is in it.
 pub fn keys(variables: &Variables, catalog: &Catalog) -> Vec<(String, Option<Source>)> {
     let names = catalog.vendors.iter().flat_map(|card| &card.key_env);
-    let source = |name: &String| {
-        let (text, source) = variables.get(name)?;
-        (!text.trim().is_empty()).then(|| source.clone())
-    };
-    names.map(|name| (name.clone(), source(name))).collect()
+    names.map(|name| (name.clone(), source(variables, name))).collect()
+}
+
+/// Where a variable is set, if it is.
+pub fn source(variables: &Variables, name: &str) -> Option<Source> {
+    let (text, source) = variables.get(name)?;
+    (!text.trim().is_empty()).then(|| source.clone())
 }

@@ -1,7 +1,10 @@
 //! What is around Pixel: its database, its address, its vendors.
 
 use super::{Check, Status};
-use crate::config::{Settings, show};
+use crate::{
+    bucket,
+    config::{Settings, show},
+};
 use pixel_core::{
     catalog::{Catalog, VendorCard},
     vendor::Secret,
@@ -35,6 +38,19 @@ fn connect(settings: &Settings, url: &Secret) -> Result<(), Box<dyn std::error::
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, pixel_store::check(&options)).await })??;
     Ok(())
+}
+
+pub fn bucket(settings: &Settings) -> Option<Check> {
+    let (subject, bucket) = ("media bucket", settings.bucket.as_ref()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Some(Check::new(Status::Failure, subject, error.to_string())),
+    };
+    Some(match runtime.block_on(bucket::check(bucket)) {
+        Ok(_) => Check::fine(subject, format!("{} can be written, read and cleaned", bucket::shown(bucket))),
+        Err(unusable) => Check::new(Status::Failure, subject, unusable.finding).with_remedy(unusable.remedy),
+    })
 }
 
 pub fn address(settings: &Settings) -> Check {

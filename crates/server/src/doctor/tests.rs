@@ -119,3 +119,26 @@ fn a_machine_in_order_is_fit() {
     assert!(is_fit(&checks), "{failures:?}");
     assert!(report(&checks, false).ends_with("Pixel can run.\n"));
 }
+
+#[test]
+fn a_bucket_is_tried_and_its_key_is_never_shown() {
+    let s3 = pixel_testkit::S3::start();
+    let endpoint: &'static str = s3.endpoint().leak();
+    let with_secret = |secret: &'static str| {
+        let variables = [
+            ("PIXEL_BLOBS", "s3://media/pixel/test"),
+            ("PIXEL_S3_ENDPOINT", endpoint),
+            ("AWS_ACCESS_KEY_ID", pixel_testkit::s3::KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+        ];
+        settings(&env(&variables))
+    };
+    let check = surroundings::bucket(&with_secret(pixel_testkit::s3::SECRET)).unwrap();
+    assert_eq!((check.status, check.remedy), (Status::Fine, None), "{}", check.finding);
+    assert!(s3.objects("").is_empty(), "something stays of the trial");
+    let check = surroundings::bucket(&with_secret("hunter2")).unwrap();
+    assert_eq!(check.status, Status::Failure);
+    assert!(check.finding.contains("SignatureDoesNotMatch") && check.remedy.unwrap().contains("AWS_SECRET_ACCESS_KEY"));
+    assert!(!check.finding.contains("hunter2"));
+    assert!(surroundings::bucket(&settings(&World::default())).is_none());
+}

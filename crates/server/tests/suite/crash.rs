@@ -2,7 +2,7 @@
 //! the server's own word counts for nothing.
 
 use crate::support::{IMAGE, SOON};
-use pixel_testkit::{Client, Method, Rig, Script, Server, Stub, media, on_postgres, on_sqlite, stub};
+use pixel_testkit::{Client, Method, Rig, S3, Script, Server, Stub, media, on_postgres, on_sqlite, stub};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -12,8 +12,11 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-on_sqlite!(twenty_kills_lose_and_repeat_nothing);
-on_postgres!(five_kills_of_two_replicas_lose_and_repeat_nothing);
+on_sqlite!(twenty_kills_lose_and_repeat_nothing, eight_kills_over_a_bucket_lose_and_repeat_nothing);
+on_postgres!(
+    five_kills_of_two_replicas_lose_and_repeat_nothing,
+    five_kills_of_two_replicas_over_a_bucket_lose_and_repeat_nothing,
+);
 
 /// Callers at the same time, and the most that each asks for in one round.
 const CALLERS: u64 = 6;
@@ -91,7 +94,7 @@ async fn round(servers: &mut [Server], rng: &mut fastrand::Rng) -> Vec<Asked> {
     asked
 }
 
-async fn judge(servers: &[Server], stub: &Stub, asked: &[Asked], data: &Path) {
+async fn judge(servers: &[Server], stub: &Stub, asked: &[Asked], objects: impl FnOnce() -> usize) {
     let client = servers[0].client();
     let acknowledged: Vec<&Asked> = asked.iter().filter(|asked| asked.id.is_some()).collect();
     let mut ended: HashMap<&str, Value> = HashMap::new();
@@ -122,8 +125,7 @@ async fn judge(servers: &[Server], stub: &Stub, asked: &[Asked], data: &Path) {
             );
         }
     }
-    let objects = check_objects(&data.join("blobs"));
-    assert!(objects > 0, "no stored object was found under {}", data.display());
+    assert!(objects() > 0, "no stored object was found");
 }
 
 /// Every stored object equals its name; returns how many there are.
@@ -144,26 +146,41 @@ pub fn check_objects(folder: &Path) -> usize {
     entries.map(|entry| check(entry.expect("a folder can be read"))).sum()
 }
 
-async fn kills(rig: &Rig, names: &[&str], rounds: usize) {
+async fn kills(rig: &Rig, names: &[&str], rounds: usize, s3: Option<&S3>) {
     let mut rng = fastrand::Rng::with_seed(seed());
     let stub = Stub::start();
     stub.by_default(slow_vendor(&mut rng));
     let mut servers = Vec::new();
     for name in names {
-        servers.push(rig.replica(name).vendors(&stub).env("PIXEL_LEASE_S", 3).env("PIXEL_LOG", "warn").start().await);
+        let launch = rig.replica(name).vendors(&stub).env("PIXEL_LEASE_S", 3).env("PIXEL_LOG", "warn");
+        let launch = match s3 {
+            // With a bucket, each server has a disk of its own.
+            Some(s3) => launch.bucket(s3).data(&rig.folder().join(format!("data-{name}"))),
+            None => launch,
+        };
+        servers.push(launch.start().await);
     }
     let mut asked = Vec::new();
     for _ in 0..rounds {
         stub.by_default(slow_vendor(&mut rng));
         asked.extend(round(&mut servers, &mut rng).await);
     }
-    judge(&servers, &stub, &asked, servers[0].data()).await;
+    let folder = servers[0].data().join("blobs");
+    judge(&servers, &stub, &asked, || s3.map_or_else(|| check_objects(&folder), S3::check_blobs)).await;
 }
 
 async fn twenty_kills_lose_and_repeat_nothing(rig: Rig) {
-    kills(&rig, &["server"], 20).await;
+    kills(&rig, &["server"], 20, None).await;
 }
 
 async fn five_kills_of_two_replicas_lose_and_repeat_nothing(rig: Rig) {
-    kills(&rig, &["first", "second"], 5).await;
+    kills(&rig, &["first", "second"], 5, None).await;
+}
+
+async fn eight_kills_over_a_bucket_lose_and_repeat_nothing(rig: Rig) {
+    kills(&rig, &["server"], 8, Some(&S3::start())).await;
+}
+
+async fn five_kills_of_two_replicas_over_a_bucket_lose_and_repeat_nothing(rig: Rig) {
+    kills(&rig, &["first", "second"], 5, Some(&S3::start())).await;
 }

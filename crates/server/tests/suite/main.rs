@@ -22,6 +22,7 @@ mod leftover;
 mod lifecycle;
 mod media;
 mod models;
+mod objects;
 mod replicas;
 mod rolling;
 mod support;

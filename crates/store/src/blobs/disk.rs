@@ -1,134 +1,148 @@
-//! Blobs in a folder of the local file system.
+//! Files on the local disk: what is staged, and, without an object store, the blobs as well.
 
 use super::{
-    BlockingStage, StageWriter, StagedBlob,
-    stage::{blocking, hex, sync_folder},
+    BlockingStage, StageWriter,
+    stage::{hex, sync_folder},
 };
 use crate::crash;
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, ErrorKind, Read, Write},
-    os::unix::fs::DirBuilderExt,
+    collections::HashSet,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 use uuid::Uuid;
 
-/// The blobs of one data folder; clones share it.
-#[derive(Clone, Debug)]
-pub struct Blobs {
-    folders: Arc<Folders>,
-}
+/// Ends the name of the note beside a staged file that an object store has yet to take.
+const OWED: &str = "owed";
 
+/// The folders of one server.
 #[derive(Debug)]
-struct Folders {
+pub(super) struct Disk {
     blobs: PathBuf,
     staging: PathBuf,
 }
 
-impl Blobs {
+impl Disk {
     /// Makes the folders where they are missing, readable by the owner only.
-    pub fn open(data: &Path) -> io::Result<Self> {
-        let folders = Folders { blobs: data.join("blobs"), staging: data.join("staging") };
-        for folder in [data, &folders.blobs, &folders.staging] {
+    pub fn open(data: &Path, with_blobs: bool) -> io::Result<Self> {
+        let disk = Self { blobs: data.join("blobs"), staging: data.join("staging") };
+        let blobs = with_blobs.then_some(disk.blobs.as_path());
+        for folder in [Some(data), blobs, Some(&disk.staging)].into_iter().flatten() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         sync_folder(data)?;
-        Ok(Self { folders: Arc::new(folders) })
+        Ok(disk)
     }
 
-    /// Begins a staged file that may hold `cap_bytes`.
-    #[expect(clippy::unused_async, reason = "an object store has to ask its server here")]
-    pub async fn stage(&self, cap_bytes: u64) -> io::Result<StageWriter> {
+    pub fn stage(&self, cap_bytes: u64) -> StageWriter {
         let handle = new_handle();
         let path = self.staged_path(&handle);
-        Ok(StageWriter::new(handle, path, cap_bytes))
+        StageWriter::new(handle, path, cap_bytes)
     }
 
-    /// The same for code that runs on a blocking thread.
-    pub fn stage_blocking(&self, cap_bytes: u64) -> io::Result<BlockingStage> {
+    pub fn stage_blocking(&self, cap_bytes: u64) -> BlockingStage {
         let handle = new_handle();
         let path = self.staged_path(&handle);
-        Ok(BlockingStage::new(handle, path, cap_bytes))
+        BlockingStage::new(handle, path, cap_bytes)
     }
 
-    /// Where a staged file lies. A handle that we did not make leads to a file that never exists.
     pub fn staged_path(&self, handle: &Staged) -> PathBuf {
-        let is_ours = handle.0.len() == 32 && is_hex(&handle.0);
-        self.folders.staging.join(if is_ours { &handle.0 } else { "no-such-handle" })
+        self.staging.join(if is_ours(handle) { &handle.0 } else { "no-such-handle" })
     }
 
-    /// Moves a staged file to its hash and flushes the move. Publishing again is harmless, and so
-    /// is publishing what is stored already: the staged copy is dropped. Blocking.
+    /// For a file that is brought here; the sweep finds it if a crash leaves it.
+    pub fn draft_path(&self) -> PathBuf {
+        self.staging.join(format!("{}.part", Uuid::new_v4().simple()))
+    }
+
     pub fn publish(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
         publish_file(&self.staged_path(handle), &self.checked_path(sha256)?)
     }
 
-    /// Publishes a staged file that a stored row still names: it stays where it is until it is
-    /// [discarded](Self::discard), so that a restart finds it again. Blocking.
     pub fn publish_keeping(&self, handle: &Staged, sha256: &str) -> io::Result<()> {
         link_file(&self.staged_path(handle), &self.checked_path(sha256)?)
     }
 
-    /// Drops a staged file. One that has gone already is no error. Blocking.
     pub fn discard(&self, handle: &Staged) -> io::Result<()> {
-        match fs::remove_file(self.staged_path(handle)) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.staged_path(handle))
     }
 
-    /// Stages a small blob: a preview, a data URI. Blocking.
-    pub fn stage_bytes(&self, bytes: &[u8]) -> io::Result<StagedBlob> {
-        let mut stage = self.stage_blocking(bytes.len() as u64)?;
-        stage.write_all(bytes)?;
-        stage.finish()
-    }
-
-    /// Takes the facts of a staged file again: of one that came out of an answer, or as after a
-    /// restart. It is wanted, so the sweep leaves it alone for as long again. Blocking.
-    pub fn staged(&self, handle: &Staged) -> io::Result<StagedBlob> {
-        let path = self.staged_path(handle);
-        let (sha256, bytes) = hash_file(&path)?;
-        File::options().write(true).open(&path)?.set_modified(SystemTime::now())?;
-        Ok(StagedBlob { handle: handle.clone(), sha256, bytes })
+    /// Hash and length. Who asks needs the file, so it counts as touched.
+    pub fn hash(&self, handle: &Staged) -> io::Result<(String, u64)> {
+        let file = File::open(self.staged_path(handle))?;
+        // A disk that does not take even this will say so when it matters.
+        let _ = file.set_modified(SystemTime::now());
+        hash_file(file)
     }
 
     /// Where a blob lies. A name that is no hash leads to a file that never exists.
     pub fn path(&self, sha256: &str) -> PathBuf {
-        self.checked_path(sha256).unwrap_or_else(|_| self.folders.blobs.join("no-such-blob"))
+        self.checked_path(sha256).unwrap_or_else(|_| self.blobs.join("no-such-blob"))
     }
 
-    fn checked_path(&self, sha256: &str) -> io::Result<PathBuf> {
-        if sha256.len() != 64 || !is_hex(sha256) {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "not the name of a blob"));
-        }
-        Ok(self.folders.blobs.join(&sha256[..2]).join(sha256))
+    pub fn checked_path(&self, sha256: &str) -> io::Result<PathBuf> {
+        check_hash(sha256)?;
+        Ok(self.blobs.join(&sha256[..2]).join(sha256))
     }
 
-    /// Opens a blob; the second value is its length.
-    pub async fn open_read(&self, sha256: &str) -> io::Result<(tokio::fs::File, u64)> {
-        let path = self.checked_path(sha256)?;
-        let (file, bytes) = blocking(move || {
-            let file = File::open(path)?;
-            let bytes = file.metadata()?.len();
-            Ok((file, bytes))
-        })
-        .await?;
-        Ok((tokio::fs::File::from_std(file), bytes))
+    /// Notes that a staged file is on this disk alone; the note outlives a restart.
+    pub fn owe(&self, handle: &Staged) -> io::Result<()> {
+        let note = self.staged_path(handle).with_extension(OWED);
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(note)?;
+        sync_folder(&self.staging)
     }
 
-    /// Removes staged files that nobody has touched for so long; says how many. Blocking.
+    pub fn settle(&self, handle: &Staged) -> io::Result<()> {
+        remove_if_there(&self.staged_path(handle).with_extension(OWED))
+    }
+
+    /// The staged files that are noted as being here alone.
+    pub fn owed(&self) -> io::Result<Vec<Staged>> {
+        let handle = |entry: io::Result<fs::DirEntry>| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            let handle = Staged(name.strip_suffix(OWED)?.strip_suffix('.')?.to_owned());
+            is_ours(&handle).then_some(handle)
+        };
+        Ok(fs::read_dir(&self.staging)?.filter_map(handle).collect())
+    }
+
+    /// Removes what nobody has touched for so long, except what an object store has yet to take.
     pub fn sweep(&self, older_than: Duration) -> io::Result<u32> {
         let Some(limit) = SystemTime::now().checked_sub(older_than) else { return Ok(0) };
+        let owed: HashSet<String> = self.owed()?.into_iter().map(|handle| handle.0).collect();
         let mut removed = 0;
-        for entry in fs::read_dir(&self.folders.staging)? {
-            removed += u32::from(remove_if_older(&entry?, limit)?);
+        for entry in fs::read_dir(&self.staging)? {
+            let entry = entry?;
+            // The file and its note have the same stem.
+            let is_owed =
+                entry.path().file_stem().is_some_and(|stem| stem.to_str().is_some_and(|stem| owed.contains(stem)));
+            removed += u32::from(!is_owed && remove_if_older(&entry, limit)?);
         }
         Ok(removed)
+    }
+}
+
+/// A handle that we made; any other leads to a file that never exists.
+pub(super) fn is_ours(handle: &Staged) -> bool {
+    handle.0.len() == 32 && is_hex(&handle.0)
+}
+
+pub(super) fn check_hash(sha256: &str) -> io::Result<()> {
+    match sha256.len() == 64 && is_hex(sha256) {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "not the name of a blob")),
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 
@@ -149,10 +163,7 @@ fn publish_file(staged: &Path, blob: &Path) -> io::Result<()> {
     if blob.try_exists()? {
         // Another publisher may have renamed it and not yet flushed the folder.
         sync_folder(folder)?;
-        return match fs::remove_file(staged) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        };
+        return remove_if_there(staged);
     }
     make_folder(folder)?;
     fs::rename(staged, blob).or_else(|e| match blob.try_exists() {
@@ -192,8 +203,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn hash_file(path: &Path) -> io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
+fn hash_file(mut file: File) -> io::Result<(String, u64)> {
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {
         match file.read(&mut buffer)? {

@@ -1,211 +1,236 @@
-//! Blobs on a real folder.
+//! Blobs on a real folder and in a bucket of a real server: the same trials on both.
 
-use super::{Blobs, StagedBlob};
-use pixel_core::vendor::Staged;
+mod bucket;
+mod disk;
+
+use super::{Blobs, ObjectOptions, StagedBlob};
+use pixel_core::vendor::{Secret, Staged};
+use pixel_testkit::{S3, s3};
 use sha2::{Digest, Sha256};
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
+    path::PathBuf,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 
-fn open() -> (TempDir, Blobs) {
-    let data = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(&data.path().join("data")).unwrap();
-    (data, blobs)
+/// One server's blobs.
+struct Home {
+    blobs: Blobs,
+    data: TempDir,
+    /// Absent: the blobs are in the data folder.
+    s3: Option<Arc<S3>>,
 }
 
-/// Stores bytes: staged, and published at once.
-fn put(blobs: &Blobs, bytes: &[u8]) -> std::io::Result<StagedBlob> {
-    let staged = blobs.stage_bytes(bytes)?;
-    blobs.publish(&staged.handle, &staged.sha256)?;
-    Ok(staged)
+impl Home {
+    fn disk() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        Self { blobs: Blobs::open(&data.path().join("data")).unwrap(), data, s3: None }
+    }
+
+    fn bucket() -> Self {
+        Self::sharing(Arc::new(S3::start()))
+    }
+
+    /// Another server with a disk of its own, over the same bucket.
+    fn sharing(s3: Arc<S3>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open_bucket(&data.path().join("data"), options(&s3.endpoint())).unwrap();
+        Self { blobs, data, s3: Some(s3) }
+    }
+
+    fn both() -> [Self; 2] {
+        [Self::disk(), Self::bucket()]
+    }
+
+    fn s3(&self) -> &S3 {
+        self.s3.as_ref().unwrap()
+    }
+
+    /// Stores bytes: staged, and published at once.
+    async fn put(&self, bytes: &[u8]) -> StagedBlob {
+        let staged = self.blobs.stage_bytes(bytes).unwrap();
+        self.publish(&staged, false).await.unwrap();
+        staged
+    }
+
+    async fn publish(&self, staged: &StagedBlob, stays: bool) -> io::Result<()> {
+        self.blobs.complete(self.blobs.publish(staged, stays)?).await
+    }
+
+    async fn read(&self, sha256: &str) -> io::Result<Vec<u8>> {
+        let (mut reader, length) = self.blobs.open_read(sha256).await?;
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await?;
+        assert_eq!(bytes.len() as u64, length);
+        Ok(bytes)
+    }
+
+    fn staging(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.data.path().join("data/staging")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// How many blobs there are; each equals its name.
+    fn stored(&self) -> usize {
+        if let Some(s3) = &self.s3 {
+            return s3.check_blobs();
+        }
+        let folders = fs::read_dir(self.data.path().join("data/blobs")).unwrap();
+        folders.map(|folder| fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
+    }
+}
+
+fn options(endpoint: &str) -> ObjectOptions {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    ObjectOptions {
+        bucket: s3::BUCKET.to_owned(),
+        prefix: s3::PREFIX.to_owned(),
+        endpoint: Some(endpoint.to_owned()),
+        region: "us-east-1".to_owned(),
+        path_style: true,
+        key_id: Secret::new(s3::KEY_ID),
+        secret: Secret::new(s3::SECRET),
+        token: None,
+        tls,
+    }
 }
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn count(data: &TempDir, folder: &str) -> usize {
-    fs::read_dir(data.path().join("data").join(folder)).unwrap().count()
+fn bytes_of(size: u64) -> Vec<u8> {
+    (0..size as u32).map(|i| (i % 251) as u8).collect()
 }
 
 #[tokio::test]
 async fn a_blob_is_staged_published_and_read() {
-    let (data, blobs) = open();
-    for size in [0, 1, 20_000, 262_143, 262_144, 262_145, 1_000_000] {
-        let bytes: Vec<u8> = (0..size as u32).map(|i| (i % 251) as u8).collect();
-        let mut writer = blobs.stage(size).await.unwrap();
-        for chunk in bytes.chunks(70_001) {
-            writer.write(chunk).await.unwrap();
-        }
-        let staged = writer.finish().await.unwrap();
-        assert_eq!((staged.bytes, &staged.sha256), (size, &sha256(&bytes)));
-        assert!(!blobs.path(&staged.sha256).exists(), "visible before it is published");
-        assert_eq!(blobs.staged(&staged.handle).unwrap(), staged);
+    for home in Home::both() {
+        for size in [0, 1, 20_000, 262_143, 262_144, 262_145, 1_000_000, 8 << 20, (8 << 20) + 1, 20_000_000] {
+            let bytes = bytes_of(size);
+            let mut writer = home.blobs.stage(size);
+            for chunk in bytes.chunks(70_001) {
+                writer.write(chunk).await.unwrap();
+            }
+            let staged = writer.finish().await.unwrap();
+            assert_eq!((staged.bytes, &staged.sha256), (size, &sha256(&bytes)));
+            let early = home.read(&staged.sha256).await.unwrap_err().kind();
+            assert_eq!(early, io::ErrorKind::NotFound, "visible before it is published");
+            assert_eq!(home.blobs.staged(&staged.handle).unwrap(), staged);
 
-        blobs.publish(&staged.handle, &staged.sha256).unwrap();
-        let (mut file, length) = blobs.open_read(&staged.sha256).await.unwrap();
-        let mut read = Vec::new();
-        file.read_to_end(&mut read).await.unwrap();
-        assert!(length == size && read == bytes, "{size} bytes differ");
-        // After a crash the publishing is done again.
-        blobs.publish(&staged.handle, &staged.sha256).unwrap();
+            let publication = home.blobs.publish(&staged, false).unwrap();
+            assert_eq!(fs::read(home.blobs.path_of(&publication)).unwrap(), bytes);
+            home.blobs.complete(publication).await.unwrap();
+            assert!(home.read(&staged.sha256).await.unwrap() == bytes, "{size} bytes differ");
+            // Who publishes again stages again: the content is there.
+            home.put(&bytes).await;
+        }
+        assert_eq!((home.staging().len(), home.stored()), (0, 10));
     }
-    assert_eq!(count(&data, "staging"), 0);
+}
+
+#[tokio::test]
+async fn parts_are_read() {
+    for home in Home::both() {
+        let bytes = bytes_of(9_000_000);
+        let staged = home.put(&bytes).await;
+        for range in [0..1, 0..100, 8_999_999..9_000_000, 4_000_000..8_400_000, 0..9_000_000, 5..5] {
+            let mut reader = home.blobs.open_range(&staged.sha256, range.clone()).await.unwrap();
+            let mut part = Vec::new();
+            reader.read_to_end(&mut part).await.unwrap();
+            assert!(part == bytes[range.start as usize..range.end as usize], "{range:?} differs");
+        }
+        for range in [0..1, 5..5] {
+            let missing = home.blobs.open_range(&sha256(b"never stored"), range).await.err().unwrap();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        }
+        let (blobs, sha256) = (home.blobs.clone(), staged.sha256.clone());
+        let whole = tokio::task::spawn_blocking(move || (blobs.read(&sha256, 1 << 30), blobs.read(&sha256, 10)));
+        let (whole, start) = whole.await.unwrap();
+        assert!(whole.unwrap() == bytes && start.unwrap() == bytes[..10]);
+    }
 }
 
 #[tokio::test]
 async fn equal_bytes_are_stored_once() {
-    let (data, blobs) = open();
-    let first = put(&blobs, b"picture").unwrap();
-    let mut writer = blobs.stage_blocking(100).unwrap();
-    writer.write_all(b"pic").unwrap();
-    writer.write_all(b"ture").unwrap();
-    let second = writer.finish().unwrap();
-    assert_eq!((&second.sha256, second.handle == first.handle), (&first.sha256, false));
-    blobs.publish(&second.handle, &second.sha256).unwrap();
-    assert_eq!((count(&data, "staging"), count(&data, "blobs")), (0, 1));
-    assert_eq!(fs::read(blobs.path(&first.sha256)).unwrap(), b"picture");
-}
-
-#[tokio::test]
-async fn publishing_at_the_same_time_is_harmless() {
-    let (_data, blobs) = open();
-    for round in 0..20_u8 {
-        let mut writer = blobs.stage(9).await.unwrap();
-        writer.write(&[round]).await.unwrap();
-        let staged = writer.finish().await.unwrap();
-        std::thread::scope(|threads| {
-            let publish = || blobs.publish(&staged.handle, &staged.sha256);
-            let keeping = || blobs.publish_keeping(&staged.handle, &staged.sha256);
-            let (a, b) = (threads.spawn(publish), threads.spawn(publish));
-            assert!(a.join().unwrap().is_ok() && b.join().unwrap().is_ok());
-            // The staged name has gone by now, which a publisher that needs it must hear of.
-            let late = keeping();
-            assert!(late.is_ok() || late.unwrap_err().kind() == io::ErrorKind::NotFound);
-        });
+    for home in Home::both() {
+        let first = home.put(b"picture").await;
+        let mut writer = home.blobs.stage_blocking(100);
+        writer.write_all(b"pic").unwrap();
+        writer.write_all(b"ture").unwrap();
+        let second = writer.finish().unwrap();
+        assert_eq!((&second.sha256, second.handle == first.handle), (&first.sha256, false));
+        home.publish(&second, false).await.unwrap();
+        assert_eq!((home.staging().len(), home.stored()), (0, 1));
+        assert_eq!(home.read(&first.sha256).await.unwrap(), b"picture");
     }
 }
 
-#[test]
-fn what_a_row_names_stays_in_staging_until_it_is_discarded() {
-    let (data, blobs) = open();
-    let staged = blobs.stage_bytes(b"picture").unwrap();
-    for _ in 0..2 {
-        blobs.publish_keeping(&staged.handle, &staged.sha256).unwrap();
-        assert_eq!(blobs.staged(&staged.handle).unwrap(), staged, "a restart finds it again");
-        assert_eq!(fs::read(blobs.path(&staged.sha256)).unwrap(), b"picture");
-    }
-    blobs.discard(&staged.handle).unwrap();
-    blobs.discard(&staged.handle).unwrap();
-    assert_eq!((count(&data, "staging"), fs::read(blobs.path(&staged.sha256)).unwrap().len()), (0, 7));
-}
-
 #[tokio::test]
-async fn the_cap_holds_and_nothing_stays_of_what_is_too_large() {
-    let (data, blobs) = open();
-    let mut writer = blobs.stage(300_000).await.unwrap();
-    writer.write(&[0; 300_000]).await.unwrap();
-    assert_eq!(count(&data, "staging"), 1, "the first batch is on the disk");
-    assert_eq!(writer.write(&[0]).await.unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-    drop(writer);
-    assert_eq!(count(&data, "staging"), 0);
-
-    let mut writer = blobs.stage_blocking(300_000).unwrap();
-    writer.write_all(&[0; 300_000]).unwrap();
-    assert_eq!(writer.write_all(&[0]).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-    drop(writer);
-    assert_eq!(count(&data, "staging"), 0);
-}
-
-#[tokio::test]
-async fn a_write_that_is_cancelled_leaves_nothing() {
-    let (data, blobs) = open();
-    for _ in 0..20 {
-        let mut writer = blobs.stage(10 << 20).await.unwrap();
-        writer.write(&[1; 300_000]).await.unwrap();
-        let write = async move { writer.write(&vec![1; 9 << 20]).await };
-        tokio::select! {
-            biased;
-            result = write => panic!("nine batches in one poll: {result:?}"),
-            () = std::future::ready(()) => {}
+async fn what_a_row_names_stays_in_staging_until_it_is_discarded() {
+    for home in Home::both() {
+        let staged = home.blobs.stage_bytes(b"picture").unwrap();
+        for _ in 0..2 {
+            home.blobs.secure(std::slice::from_ref(&staged.handle)).await.unwrap();
+            home.publish(&staged, true).await.unwrap();
+            home.blobs.bring(&staged.handle).await.unwrap();
+            assert_eq!(home.blobs.staged(&staged.handle).unwrap(), staged, "a restart finds it again");
+            assert_eq!(home.read(&staged.sha256).await.unwrap(), b"picture");
         }
-    }
-    let gone = async {
-        while count(&data, "staging") > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("a cancelled writer's file stays");
-}
-
-#[tokio::test]
-async fn a_disk_that_refuses_is_reported() {
-    let (data, blobs) = open();
-    fs::remove_dir(data.path().join("data/staging")).unwrap();
-    let mut writer = blobs.stage(10).await.unwrap();
-    writer.write(b"x").await.unwrap();
-    assert_eq!(writer.finish().await.unwrap_err().kind(), io::ErrorKind::NotFound);
-    let mut writer = blobs.stage(1 << 20).await.unwrap();
-    assert_eq!(writer.write(&[0; 300_000]).await.unwrap_err().kind(), io::ErrorKind::NotFound);
-    assert!(writer.finish().await.is_err(), "a writer that lost bytes must not finish");
-}
-
-#[tokio::test]
-async fn names_from_outside_reach_no_other_file() {
-    let (data, blobs) = open();
-    let inside = data.path().join("data");
-    for name in ["", "../../secret", "/etc/passwd", &"A".repeat(64), &"z".repeat(64), &format!("{}/..", "a".repeat(61))]
-    {
-        assert_eq!(blobs.open_read(name).await.unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
-        let handle = Staged(name.to_owned());
-        assert_eq!(blobs.path(name).parent(), Some(inside.join("blobs").as_path()));
-        assert_eq!(blobs.staged_path(&handle).parent(), Some(inside.join("staging").as_path()));
-        assert_eq!(blobs.publish(&handle, &sha256(b"x")).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(blobs.staged(&handle).unwrap_err().kind(), io::ErrorKind::NotFound);
+        home.blobs.discard(staged.handle.clone()).await.unwrap();
+        home.blobs.discard(staged.handle.clone()).await.unwrap();
+        assert_eq!((home.staging().len(), home.stored()), (0, 1));
+        assert!(home.s3.as_ref().is_none_or(|s3| s3.objects("staging").is_empty()));
     }
 }
 
 #[tokio::test]
 async fn the_sweep_takes_only_what_is_old() {
-    let (data, blobs) = open();
-    let mut stages = Vec::new();
-    for text in [b"old", b"new"] {
-        let mut writer = blobs.stage(10).await.unwrap();
-        writer.write(text).await.unwrap();
-        stages.push(writer.finish().await.unwrap().handle);
+    for home in Home::both() {
+        let handles = [b"old", b"new"].map(|text| home.blobs.stage_bytes(text).unwrap().handle);
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        let old = fs::OpenOptions::new().write(true).open(home.blobs.staged_path(&handles[0])).unwrap();
+        old.set_modified(hour_ago).unwrap();
+        assert_eq!(home.blobs.sweep(Duration::from_secs(7200), Duration::from_secs(7200)).await.unwrap(), 0);
+        assert_eq!(home.blobs.sweep(Duration::from_secs(1800), Duration::from_secs(1800)).await.unwrap(), 1);
+        assert!(!home.blobs.staged_path(&handles[0]).exists() && home.blobs.staged_path(&handles[1]).exists());
+        assert_eq!(home.staging().len(), 1);
+        // Who asks for it still needs it, however old it is.
+        let old = fs::OpenOptions::new().write(true).open(home.blobs.staged_path(&handles[1])).unwrap();
+        old.set_modified(hour_ago).unwrap();
+        home.blobs.staged(&handles[1]).unwrap();
+        assert_eq!(home.blobs.sweep(Duration::from_secs(1800), Duration::from_secs(1800)).await.unwrap(), 0);
     }
-    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
-    let old = fs::OpenOptions::new().write(true).open(blobs.staged_path(&stages[0])).unwrap();
-    old.set_modified(hour_ago).unwrap();
-    assert_eq!(blobs.sweep(Duration::from_secs(7200)).unwrap(), 0);
-    assert_eq!(blobs.sweep(Duration::from_secs(1800)).unwrap(), 1);
-    assert!(!blobs.staged_path(&stages[0]).exists() && blobs.staged_path(&stages[1]).exists());
-    assert_eq!(count(&data, "staging"), 1);
 }
 
 #[tokio::test]
-async fn the_sweep_leaves_what_is_still_wanted() {
-    let (_data, blobs) = open();
-    let handle = put(&blobs, b"paid for").unwrap().handle;
-    let file = fs::OpenOptions::new().write(true).open(blobs.staged_path(&handle)).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
-    // A task whose row names it has looked at it again, and could not publish it yet.
-    blobs.staged(&handle).unwrap();
-    assert_eq!(blobs.sweep(Duration::from_secs(1800)).unwrap(), 0);
-    assert!(blobs.staged_path(&handle).exists());
-}
-
-#[test]
-fn folders_are_for_the_owner_only() {
-    let (data, _blobs) = open();
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    for folder in ["data", "data/blobs", "data/staging"] {
-        assert_eq!(mode(&data.path().join(folder)), 0o700, "{folder}");
+async fn names_from_outside_reach_no_other_file() {
+    for home in Home::both() {
+        let inside = home.data.path().join("data");
+        for name in
+            ["", "../../secret", "/etc/passwd", &"A".repeat(64), &"z".repeat(64), &format!("{}/..", "a".repeat(61))]
+        {
+            assert_eq!(home.read(name).await.unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+            let part = home.blobs.open_range(name, 0..1).await.err().unwrap();
+            assert_eq!(part.kind(), io::ErrorKind::InvalidInput, "{name}");
+            let handle = Staged(name.to_owned());
+            assert_eq!(home.blobs.staged_path(&handle).parent(), Some(inside.join("staging").as_path()));
+            let blob = StagedBlob { handle: handle.clone(), sha256: sha256(b"x"), bytes: 1 };
+            assert_eq!(home.publish(&blob, false).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+            let named = StagedBlob { sha256: name.to_owned(), ..home.blobs.stage_bytes(b"x").unwrap() };
+            assert_eq!(home.publish(&named, false).await.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(home.blobs.staged(&handle).unwrap_err().kind(), io::ErrorKind::NotFound);
+            let brought = home.blobs.bring(&handle).await;
+            assert_eq!(brought.is_err(), home.blobs.is_shared());
+        }
+        assert_eq!(home.stored(), 0);
     }
 }

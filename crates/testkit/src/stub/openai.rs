@@ -113,7 +113,7 @@ fn success(order: &Order, body: &Value, shared: &Shared) -> Answer {
     let state = shared.state();
     let data: Vec<Value> = (0..n)
         .map(|at| {
-            let file = state.pictures.make(size, &format!("{} {} {at}", order.marker, order.ordinal));
+            let file = state.pictures.make(size, &order.script, &format!("{} {} {at}", order.marker, order.ordinal));
             json!({ "b64_json": STANDARD.encode(served(&file, &order.script.media)) })
         })
         .collect();

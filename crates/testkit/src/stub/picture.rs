@@ -1,6 +1,6 @@
 //! The pictures that the vendor "makes".
 
-use super::Memory;
+use super::{Memory, Script};
 use crate::media;
 use bytes::Bytes;
 
@@ -15,10 +15,10 @@ impl Pictures {
         Self { one_for_all: one }
     }
 
-    pub fn make(&self, size: (u32, u32), note: &str) -> Bytes {
+    pub fn make(&self, size: (u32, u32), script: &Script, note: &str) -> Bytes {
         match &self.one_for_all {
             Some(one) => one.clone(),
-            None => Bytes::from(media::png(size.0, size.1, note)),
+            None => Bytes::from(media::padded_png(size.0, size.1, note, script.padding)),
         }
     }
 }

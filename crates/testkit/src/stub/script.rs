@@ -17,6 +17,8 @@ pub struct Script {
     pub media: Media,
     /// Results have this size, whatever was asked.
     pub size: Option<(u32, u32)>,
+    /// Results are longer by so many bytes, which do not compress.
+    pub padding: usize,
 }
 
 impl Script {
