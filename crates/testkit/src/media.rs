@@ -3,37 +3,7 @@
 use sha2::{Digest, Sha256};
 use std::{path::Path, process::Command};
 
-/// A striped PNG of exactly this size. The note is written into the file, so that two notes make
-/// two different files; one bit a pixel keeps even a large one quick to make.
-pub fn png(width: u32, height: u32, note: &str) -> Vec<u8> {
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::One);
-    encoder.add_itxt_chunk("Comment".to_owned(), note.to_owned()).expect("a note is text");
-    let stripes = 0xF0;
-    let pixels = vec![stripes; width.div_ceil(8) as usize * height as usize];
-    let mut writer = encoder.write_header().expect("a picture has a size");
-    writer.write_image_data(&pixels).expect("memory takes it");
-    writer.finish().expect("memory takes it");
-    file
-}
-
-/// A WAV of silence: 16 bits, mono.
-pub fn wav(rate_hz: u32, millis: u32) -> Vec<u8> {
-    let samples = (u64::from(rate_hz) * u64::from(millis) / 1000) as u32;
-    let bytes = samples * 2;
-    let mut file = Vec::with_capacity(44 + bytes as usize);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + bytes).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend_from_slice(&rate_hz.to_le_bytes());
-    file.extend_from_slice(&(rate_hz * 2).to_le_bytes());
-    file.extend_from_slice(b"\x02\0\x10\0data");
-    file.extend_from_slice(&bytes.to_le_bytes());
-    file.resize(44 + bytes as usize, 0);
-    file
-}
+pub use pixel_simulator::media::{png, wav};
 
 /// Width and height from a PNG's header.
 pub fn png_size(file: &[u8]) -> Option<(u32, u32)> {
