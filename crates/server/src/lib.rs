@@ -9,3 +9,4 @@ pub mod doctor;
 pub mod filesystem;
 pub mod logs;
 pub mod run;
+pub mod simulate;

@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 const DECODES: usize = 4;
 
 /// `ffmpeg` makes posters of clips that their vendors send without one.
-pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
+pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
@@ -44,7 +44,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     })?;
     let address = format!("http://{}", listener.local_addr()?);
     let shutdown = settings.shutdown;
-    let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
+    let app = Arc::new(open(settings, catalog, ffmpeg, address.clone()).await?);
     app.engine.start();
     let sweeper = tokio::spawn(sweep(app.engine.blobs().clone()));
     announce(&app, &address)?;
@@ -75,9 +75,9 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     Ok(())
 }
 
-async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
+async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
     refuse_network_disk(&settings)?;
-    let catalog = Arc::new(Catalog::parse(pixel_vendors::CATALOG)?);
+    let catalog = Arc::new(catalog);
     let store = Store::open(&Options {
         data: settings.data.clone(),
         database_url: settings.database.url.as_ref().map(|url| url.reveal().to_owned()),
@@ -89,7 +89,7 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
     let guard = Guard::new(&settings.fetch.allow)?;
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
-    let adapters = pixel_vendors::all();
+    let adapters = pixel_vendors::adapters();
     let spoken =
         catalog.models.iter().filter(|card| adapters.iter().any(|a| a.id() == card.provider && a.speaks(card)));
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
