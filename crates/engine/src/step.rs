@@ -82,6 +82,7 @@ impl Cursor<'_> {
                     let wait = hint.unwrap_or_else(|| {
                         waits::poll(&self.run.card().times, self.run.engine.0.options.poll_min, self.slot.polls)
                     });
+                    let wait = wait.min(self.until_deadline());
                     self.slot.polls += 1;
                     self.rest(mark);
                     crash::point!("wait.writing");
@@ -176,12 +177,20 @@ impl Cursor<'_> {
         self.slot.accepted_at.is_some_and(|at| now() > at.plus(deadline))
     }
 
+    /// The time that an accepted job still has.
+    fn until_deadline(&self) -> Duration {
+        let deadline = Duration::from_secs(self.run.card().times.deadline_s);
+        self.slot.accepted_at.map_or(Duration::MAX, |at| at.plus(deadline).since(now()))
+    }
+
     async fn repeat_free(&mut self, hint: Option<Duration>) -> Result<Left, Stop> {
-        match self.is_past_deadline() {
-            true => self.fail(too_late()).await,
-            // A vendor that asks for no wait at all would be asked without end.
-            false => self.try_again(hint.map(|hint| hint.max(Duration::from_secs(1)))).await,
+        if self.is_past_deadline() {
+            return self.fail(too_late()).await;
         }
+        // A vendor that asks for no wait at all would be asked without end.
+        let wait = hint.map_or_else(|| waits::retry(self.slot.tries + 1), |hint| hint.max(Duration::from_secs(1)));
+        // Nor does one that asks for hours keep a task beyond its deadline: then it is asked once more.
+        self.try_again(Some(wait.min(self.until_deadline()))).await
     }
 
     /// After a person has decided to pay again, the wait counts from nothing.

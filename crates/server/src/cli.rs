@@ -3,7 +3,7 @@
 use crate::{
     backup::{self, Work},
     config::{self, Environment, Flags, Loaded},
-    doctor, logs, run,
+    doctor, logs, run, simulate,
 };
 use clap::{Args, Parser, Subcommand};
 use pixel_core::catalog::Catalog;
@@ -74,6 +74,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Plays the vendors, for tests: counts what it accepts and misbehaves on command
+    Simulate(simulate::Arguments),
 }
 
 #[derive(Args, Debug)]
@@ -102,7 +104,7 @@ impl From<SettingsArgs> for Flags {
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let environment = Environment::read();
-    let result = match Catalog::parse(pixel_vendors::CATALOG) {
+    let result = match Catalog::parse(&pixel_vendors::catalog(|name| environment.has(name))) {
         Ok(catalog) => execute(command, &environment, &catalog),
         Err(fault) => Err(fault.into()),
     };
@@ -113,11 +115,11 @@ pub fn main() -> ExitCode {
     })
 }
 
-type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
+pub type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
 fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Outcome {
     match command {
-        Command::Serve(args) => serve(config::load(&args.into(), environment, catalog)?, environment),
+        Command::Serve(args) => serve(config::load(&args.into(), environment, catalog)?, catalog.clone(), environment),
         Command::Config { settings, json } => {
             let loaded = config::load(&settings.into(), environment, catalog)?;
             print_config(&loaded, json)
@@ -135,13 +137,14 @@ fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Ou
             print(&doctor::report(&checks, color))?;
             Ok(if doctor::is_fit(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Simulate(arguments) => simulate::run(arguments),
     }
 }
 
 /// Threads for file work, beside those that local jobs fill: enough to keep a disk's queue busy.
 const BLOCKING_THREADS: usize = 32;
 
-fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
+fn serve(loaded: Loaded, catalog: Catalog, environment: &Environment) -> Outcome {
     let Loaded { settings, warnings, .. } = loaded;
     logs::init(&settings.log, io::stderr().is_terminal() && environment.wants_color())?;
     for warning in warnings {
@@ -155,7 +158,7 @@ fn serve(loaded: Loaded, environment: &Environment) -> Outcome {
         .max_blocking_threads(settings.engine.local_jobs + BLOCKING_THREADS)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(run::serve(settings, environment.find_program("ffmpeg")));
+    let result = runtime.block_on(run::serve(settings, catalog, environment.find_program("ffmpeg")));
     // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result.map(|()| ExitCode::SUCCESS)

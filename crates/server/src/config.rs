@@ -64,6 +64,11 @@ impl Environment {
         std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
     }
 
+    /// Whether a variable has a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !value.trim().is_empty())
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

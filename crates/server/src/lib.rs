@@ -12,3 +12,4 @@ pub mod filesystem;
 pub mod logs;
 pub mod run;
 pub mod signals;
+pub mod simulate;

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 const DECODES: usize = 4;
 
 /// `ffmpeg` makes posters of clips that their vendors send without one.
-pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
+pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}. Is another server running there? Choose with --listen.", settings.listen)
@@ -55,7 +55,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
         crash::arm(&point.name, point.at_hit)?;
     }
     crash::point!("start.bound");
-    let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
+    let app = Arc::new(open(settings, catalog, ffmpeg, address.clone()).await?);
     crash::point!("start.opened");
     app.engine.start();
     crash::point!("start.claiming");
@@ -102,9 +102,9 @@ async fn drain(app: &App, signals: &mut Signals) {
     let _ = tokio::time::timeout(time, signals.next()).await;
 }
 
-async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
+async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
     filesystem::refuse_network_disk(&settings)?;
-    let catalog = Arc::new(Catalog::parse(pixel_vendors::CATALOG)?);
+    let catalog = Arc::new(catalog);
     let store = Store::open(&Options {
         data: settings.data.clone(),
         database_url: settings.database.url.as_ref().map(|url| url.reveal().to_owned()),
@@ -116,7 +116,7 @@ async fn open(settings: Settings, ffmpeg: Option<PathBuf>, address: String) -> R
     let guard = Guard::new(&settings.fetch.allow)?;
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
-    let adapters = pixel_vendors::all();
+    let adapters = pixel_vendors::adapters();
     let spoken =
         catalog.models.iter().filter(|card| adapters.iter().any(|a| a.id() == card.provider && a.speaks(card)));
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();

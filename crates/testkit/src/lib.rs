@@ -1,11 +1,11 @@
 //! The harness of the end-to-end tests and of the bench: the real binary, a real database, and a
 //! vendor that counts what it was asked and misbehaves on command.
 //!
-//! It shares no code with the product. Whatever it says of a vendor's wire form was written from
-//! the vendor's documents, so that an adapter is judged by somebody else.
+//! It shares no code with the product but for the simulator, which imports nothing of it either:
+//! an adapter is judged by somebody else.
 //!
-//! - [`stub`]: the counting vendor. It lives in the test's process and so survives the server's.
-//! - [`server`]: starts, kills and restarts the binary.
+//! - [`stub`]: the simulator. It lives in the test's process and so survives the server's.
+//! - [`server`]: starts, kills and restarts the binary; [`simulation`] does so with the simulator.
 //! - [`postgres`]: a cluster that lives as long as the test.
 //! - [`s3`]: a bucket on a real S3-compatible server.
 //! - [`rig`]: the three together, and [`on_both`], which runs a test on each database.
@@ -23,7 +23,9 @@ pub mod postgres;
 mod process;
 pub mod rig;
 pub mod s3;
+pub mod script;
 pub mod server;
+pub mod simulation;
 pub mod stub;
 pub mod wait;
 
@@ -32,5 +34,7 @@ pub use http::Method;
 pub use rig::Rig;
 pub use rustix::process::Signal;
 pub use s3::S3;
+pub use script::Script;
 pub use server::{Db, Launch, Server};
-pub use stub::{Script, Stub};
+pub use simulation::Simulation;
+pub use stub::Stub;

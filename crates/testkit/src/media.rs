@@ -3,49 +3,7 @@
 use sha2::{Digest, Sha256};
 use std::{path::Path, process::Command};
 
-/// A striped PNG of exactly this size. The note is written into the file, so that two notes make
-/// two different files; one bit a pixel keeps even a large one quick to make.
-pub fn png(width: u32, height: u32, note: &str) -> Vec<u8> {
-    padded_png(width, height, note, 0)
-}
-
-/// The same with so many bytes more, in a chunk that no reader knows.
-pub fn padded_png(width: u32, height: u32, note: &str, padding: usize) -> Vec<u8> {
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(png::ColorType::Grayscale);
-    encoder.set_depth(png::BitDepth::One);
-    encoder.add_itxt_chunk("Comment".to_owned(), note.to_owned()).expect("a note is text");
-    let stripes = 0xF0;
-    let pixels = vec![stripes; width.div_ceil(8) as usize * height as usize];
-    let mut writer = encoder.write_header().expect("a picture has a size");
-    writer.write_image_data(&pixels).expect("memory takes it");
-    if padding > 0 {
-        // A simple generator; the bytes need to be no better than hard to compress.
-        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-        let filler: Vec<u8> =
-            std::iter::successors(Some(1_u64), next).skip(1).map(|state| (state >> 56) as u8).take(padding).collect();
-        writer.write_chunk(png::chunk::ChunkType(*b"teSt"), &filler).expect("memory takes it");
-    }
-    writer.finish().expect("memory takes it");
-    file
-}
-
-/// A WAV of silence: 16 bits, mono.
-pub fn wav(rate_hz: u32, millis: u32) -> Vec<u8> {
-    let samples = (u64::from(rate_hz) * u64::from(millis) / 1000) as u32;
-    let bytes = samples * 2;
-    let mut file = Vec::with_capacity(44 + bytes as usize);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(36 + bytes).to_le_bytes());
-    file.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend_from_slice(&rate_hz.to_le_bytes());
-    file.extend_from_slice(&(rate_hz * 2).to_le_bytes());
-    file.extend_from_slice(b"\x02\0\x10\0data");
-    file.extend_from_slice(&bytes.to_le_bytes());
-    file.resize(44 + bytes as usize, 0);
-    file
-}
+pub use pixel_simulator::media::{png, wav};
 
 /// Width and height from a PNG's header.
 pub fn png_size(file: &[u8]) -> Option<(u32, u32)> {

@@ -75,6 +75,14 @@ impl Launch {
             .env("PIXEL_FETCH_ALLOW", "127.0.0.1")
             .env("PIXEL_POLL_MIN_MS", "50")
     }
+
+    /// Adds the vendor of our own making, one model for each class of repeat-safety.
+    pub fn lab(self, stub: &Stub) -> Self {
+        self.env("LAB_BASE_URL", stub.lab_base_url())
+            .env("LAB_API_KEY", stub::KEY)
+            .env("PIXEL_FETCH_ALLOW", "127.0.0.1")
+            .env("PIXEL_POLL_MIN_MS", "50")
+    }
 }
 
 /// Runs one test in a network of its own. Called by [`on_both`].

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 mod dashscope;
 mod inline;
+#[cfg(feature = "lab")]
+pub mod lab;
 mod openai;
 pub mod sandbox;
 mod status;
@@ -28,6 +30,32 @@ pub const SANDBOX: &str = "sandbox";
 pub fn all() -> Vec<Arc<dyn Vendor>> {
     vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(sandbox::Sandbox)]
 }
+
+/// The files of the catalogue, with those that stand in it only where their variable is set.
+pub fn catalog(is_set: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+    let mut files = CATALOG.to_vec();
+    files.extend(EXTRAS.iter().filter(|extra| is_set(extra.variable)).map(|extra| extra.file));
+    files
+}
+
+/// Every adapter, with those that few catalogues name.
+pub fn adapters() -> Vec<Arc<dyn Vendor>> {
+    let mut adapters = all();
+    adapters.extend(EXTRAS.iter().map(|extra| (extra.adapter)()));
+    adapters
+}
+
+/// A vendor that a release does not have.
+struct Extra {
+    variable: &'static str,
+    file: (&'static str, &'static str),
+    adapter: fn() -> Arc<dyn Vendor>,
+}
+
+const EXTRAS: &[Extra] = &[
+    #[cfg(feature = "lab")]
+    Extra { variable: lab::VARIABLE, file: lab::CATALOG, adapter: || Arc::new(lab::Lab) },
+];
 
 /// Who answers chat in-process.
 pub fn writer() -> Arc<dyn Writer> {

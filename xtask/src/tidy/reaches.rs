@@ -51,6 +51,11 @@ const REACHES: &[Reach] = &[
         reason: "a library does not write to the terminal: use tracing",
     },
     Reach {
+        forbidden_in: |path| path != "crates/server/src/simulate.rs" && !in_room(path, "simulator"),
+        find: |source| runs(source, &[&["pixel_simulator"]]),
+        reason: "the simulator judges the product, which must not lean on it: only `pixel simulate` runs it",
+    },
+    Reach {
         forbidden_in: |_| true,
         find: |source| runs(source, &[&["unsafe"]]),
         reason: "unsafe code is not needed here",
@@ -189,6 +194,15 @@ mod tests {
         let code = "fn a() { println!(\"x\");\n unsafe { b() } }";
         assert_eq!(lines("crates/store/src/a.rs", code), [1, 2]);
         assert_eq!(lines("crates/server/src/main.rs", code), [2]);
+    }
+
+    #[test]
+    fn only_the_subcommand_knows_the_simulator() {
+        let code = "use pixel_simulator::Simulator;";
+        assert_eq!(lines("crates/server/src/run.rs", code), [1]);
+        for path in ["crates/server/src/simulate.rs", "crates/testkit/src/stub.rs", "crates/server/tests/a.rs"] {
+            assert_eq!(lines(path, code), [], "{path}");
+        }
     }
 
     fn vendor_lines(path: &str, text: &str) -> Vec<usize> {

@@ -232,6 +232,9 @@ async fn poll(State(server): State<LabServer>, Path(id): Path<String>) -> Respon
     let polls = ledger.polls.entry(id.clone()).or_default();
     *polls += 1;
     let (polls, prompt) = (*polls, prompt_of(&ledger, &id));
+    if prompt.starts_with("patience") && polls == 1 {
+        return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "315360000")]).into_response();
+    }
     if prompt.starts_with("never ends") || (polls < 2 && !prompt.starts_with("at once")) {
         return axum::Json(json!({ "state": "some new word" })).into_response();
     }

@@ -133,6 +133,15 @@ fn code(row: &TaskRow) -> &str {
     row.failure.as_ref().map_or("", |failure| failure.code.as_str())
 }
 
+/// A vendor that wants to be left alone for years may still be asked once by the deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_wait_that_a_vendor_asks_for_outlasts_the_deadline() {
+    let rig = Rig::new(Set::default()).await;
+    let id = rig.create("neither", "patience: for years", 1, None).await;
+    let row = rig.end(&id).await;
+    assert_eq!((row.status, rig.lab.accepted(id.as_str())), (Status::Completed, 1), "{row:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_task_of_each_class_is_sent_once() {
     let rig = Rig::new(Set::default()).await;

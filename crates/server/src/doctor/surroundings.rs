@@ -83,7 +83,7 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
 
 fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<Check> {
     let vendor = settings.vendors.get(&card.id)?;
-    let adapters = pixel_vendors::all();
+    let adapters = pixel_vendors::adapters();
     let mine = || catalog.models.iter().filter(|model| model.provider == card.id);
     let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.id && a.speaks(model))).count();
     let models = format!("{served} of {} models served by this version", mine().count());

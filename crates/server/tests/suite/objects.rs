@@ -274,7 +274,7 @@ fn peak_mib(server: &Server) -> u64 {
 async fn large_results_stay_out_of_memory(rig: Rig) {
     const LARGE: usize = 36 << 20;
     let (s3, stub) = (S3::start(), Stub::start());
-    stub.by_default(Script { padding: LARGE, size: Some((64, 64)), ..Script::default() });
+    stub.by_default(Script::default().bytes(LARGE));
     let server = over(&rig, "server", &s3).vendors(&stub).start().await;
     let client = server.client();
     let before = peak_mib(&server);

@@ -1,16 +1,22 @@
-//! The stub judges others, so it is judged here.
+//! The simulator judges others, so it is judged here: both real vendors' wire forms.
 
-use super::*;
-use crate::{Client, client::Answer, media};
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::Method;
-use serde_json::json;
+use pixel_testkit::{
+    Client, Method, Script, Stub,
+    client::Answer,
+    media,
+    stub::{Media, Submit, marker},
+};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const BEARER: (&str, &str) = ("authorization", "Bearer test-key");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("x-dashscope-async", "enable");
-const SYNTHESIS: &str = "/api/v1/services/aigc/text2image/image-synthesis";
+const IMAGES: &str = "/openai/v1/images/generations";
+const SYNTHESIS: &str = "/dashscope/api/v1/services/aigc/text2image/image-synthesis";
 
 fn picture(marker: &str) -> Value {
     json!({ "model": "gpt-image-2", "prompt": format!("a kite {marker}"), "n": 2, "size": "1024x1536" })
@@ -20,19 +26,22 @@ fn crane(marker: &str) -> Value {
     json!({ "model": "qwen-image", "input": { "prompt": marker }, "parameters": { "size": "1328*1328", "n": 1 } })
 }
 
+fn client(stub: &Stub) -> Client {
+    Client::new(&format!("http://{}", stub.address()))
+}
+
 async fn ask(stub: &Stub, path: &str, body: &Value) -> Result<Answer, reqwest::Error> {
-    let client = Client::new(&stub.dashscope_base_url());
-    client.try_send(Method::POST, path, &[BEARER, JSON, ASYNC], Some(body.to_string().into_bytes())).await
+    client(stub).try_send(Method::POST, path, &[BEARER, JSON, ASYNC], Some(body.to_string().into_bytes())).await
 }
 
 async fn get(stub: &Stub, path: &str) -> Result<Answer, reqwest::Error> {
-    Client::new(&stub.dashscope_base_url()).try_send(Method::GET, path, &[BEARER], None).await
+    client(stub).try_send(Method::GET, path, &[BEARER], None).await
 }
 
 #[tokio::test]
 async fn pictures_come_as_base64_in_the_size_asked() {
     let (stub, mark) = (Stub::start(), marker());
-    let answer = ask(&stub, "/v1/images/generations", &picture(&mark)).await.expect("an answer").json();
+    let answer = ask(&stub, IMAGES, &picture(&mark)).await.expect("an answer").json();
     let file = STANDARD.decode(answer["data"][1]["b64_json"].as_str().expect("text")).expect("base64");
     assert_eq!(media::png_size(&file), Some((1024, 1536)));
     assert_ne!(answer["data"][0], answer["data"][1]);
@@ -43,15 +52,15 @@ async fn pictures_come_as_base64_in_the_size_asked() {
 #[tokio::test]
 async fn other_keys_and_bad_bodies_are_refused_and_not_counted() {
     let (stub, mark) = (Stub::start(), marker());
-    let client = Client::new(&stub.dashscope_base_url());
-    for path in ["/v1/images/generations", SYNTHESIS] {
+    let client = client(&stub);
+    for path in [IMAGES, SYNTHESIS] {
         let headers = [("authorization", "Bearer wrong"), JSON, ASYNC];
         let answer = client.send(Method::POST, path, &headers, Some(picture(&mark).to_string().into_bytes())).await;
         assert_eq!(answer.status, 401, "{path}");
     }
     let mut odd = picture(&mark);
     odd["size"] = json!("1000x1000");
-    assert_eq!(ask(&stub, "/v1/images/generations", &odd).await.expect("an answer").status, 400);
+    assert_eq!(ask(&stub, IMAGES, &odd).await.expect("an answer").status, 400);
     assert_eq!(stub.received(&mark), 0);
 }
 
@@ -60,10 +69,10 @@ async fn jobs_are_polled_and_their_links_serve_the_file() {
     let (stub, mark) = (Stub::start(), marker());
     stub.script(&mark, Script::media(Media::ExpiredLinks(1)).polls(1));
     let id = ask(&stub, SYNTHESIS, &crane(&mark)).await.expect("an answer").json()["output"]["task_id"].clone();
-    let poll = format!("/api/v1/tasks/{}", id.as_str().expect("an id"));
+    let poll = format!("/dashscope/api/v1/tasks/{}", id.as_str().expect("an id"));
     let state = |answer: &Answer| answer.json()["output"]["task_status"].clone();
     assert_eq!(state(&get(&stub, &poll).await.expect("an answer")), "PENDING");
-    let client = Client::new(&stub.dashscope_base_url());
+    let client = client(&stub);
     for status in [403, 200] {
         let done = get(&stub, &poll).await.expect("an answer").json();
         let url = done["output"]["results"][0]["url"].as_str().expect("a link").to_owned();
@@ -73,7 +82,7 @@ async fn jobs_are_polled_and_their_links_serve_the_file() {
     }
     assert!(stub.violations().is_empty());
     assert_eq!((stub.accepted(&mark), stub.polls(&mark)), (1, 3));
-    assert_eq!(state(&get(&stub, "/api/v1/tasks/no-such").await.expect("an answer")), "UNKNOWN");
+    assert_eq!(state(&get(&stub, "/dashscope/api/v1/tasks/no-such").await.expect("an answer")), "UNKNOWN");
 }
 
 #[tokio::test]
@@ -97,7 +106,7 @@ async fn refusals_are_not_accepted() {
     let fates =
         [Submit::RateLimited(Some("1")), Submit::NoBalance, Submit::BadKey, Submit::BadParameter, Submit::Moderation];
     stub.script(&mark, Script::submits([fates.clone(), fates].concat()));
-    for path in ["/v1/images/generations", SYNTHESIS] {
+    for path in [IMAGES, SYNTHESIS] {
         let body = if path == SYNTHESIS { crane(&mark) } else { picture(&mark) };
         for (at, status) in [429, 429, 401, 400, 400].into_iter().enumerate() {
             let answer = ask(&stub, path, &body).await.expect("an answer");
@@ -114,10 +123,10 @@ async fn cut_media_is_cut_in_both_ways() {
         let (stub, mark) = (Stub::start(), marker());
         stub.script(&mark, Script::media(media));
         let id = ask(&stub, SYNTHESIS, &crane(&mark)).await.expect("an answer").json()["output"]["task_id"].clone();
-        let poll = format!("/api/v1/tasks/{}", id.as_str().expect("an id"));
+        let poll = format!("/dashscope/api/v1/tasks/{}", id.as_str().expect("an id"));
         let done = get(&stub, &poll).await.expect("an answer").json();
         let url = done["output"]["results"][0]["url"].as_str().expect("a link").to_owned();
-        let file = Client::new(&stub.dashscope_base_url()).try_send(Method::GET, &url, &[], None).await;
+        let file = client(&stub).try_send(Method::GET, &url, &[], None).await;
         match file {
             Err(_) => assert!(honest, "without a length the end looks like an end"),
             Ok(file) => assert!(!honest && file.status == 200 && file.header("content-length").is_none()),
@@ -138,9 +147,9 @@ async fn edits_take_files() {
     body.extend_from_slice(b"--b\r\nContent-Disposition: form-data; name=\"image[]\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n");
     body.extend_from_slice(&file);
     body.extend_from_slice(b"\r\n--b--\r\n");
-    let client = Client::new(&stub.dashscope_base_url());
+    let client = client(&stub);
     let headers = [BEARER, ("content-type", "multipart/form-data; boundary=b")];
-    let answer = client.send(Method::POST, "/v1/images/edits", &headers, Some(body)).await;
+    let answer = client.send(Method::POST, "/openai/v1/images/edits", &headers, Some(body)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(stub.submissions(&mark)[0].body["files"][0]["bytes"], file.len());
 }

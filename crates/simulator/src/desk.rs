@@ -1,0 +1,245 @@
+//! Takes a vendor's requests: who asks, what for, and what they are told.
+
+use crate::{
+    answer::{Answer, Whole},
+    fault::{Fault, Group, Stage},
+    host, spoil,
+    state::{Job, Shared, Taken},
+    vendor::{Ask, Asked, Made, Order, Refusal, State, Vendor},
+};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// How long a submission stays invisible to a search by reference.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// A request below a vendor's prefix.
+pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
+    if !vendor.admits(asked) {
+        shared.state().ledger.turn_away(vendor.id(), "unknown key");
+        return vendor.refused(Refusal::Unauthorized).into();
+    }
+    match vendor.read(asked) {
+        Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
+        Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,
+        Ok(Ask::Search(reference)) => search(vendor, &reference, shared).into(),
+        Ok(Ask::Nothing) => {
+            shared.state().ledger.turn_away(vendor.id(), "unknown path");
+            Whole::new(404, "text/plain", "there is nothing here").into()
+        }
+        Err(answer) => {
+            shared.state().ledger.turn_away(vendor.id(), "malformed");
+            answer.into()
+        }
+    }
+}
+
+async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared: &Shared) -> Answer {
+    let blocking = order.blocking;
+    let mut taken = shared.take(vendor, asked, order);
+    let _running = blocking.then(|| Running::begin(shared));
+    if let Err(broken) = shared.flushed(&mut taken).await {
+        return broken.into();
+    }
+    // Even an empty sleep lasts until the timer's next millisecond.
+    if !taken.latency.is_zero() {
+        tokio::time::sleep(taken.latency).await;
+    }
+    if taken.conflict {
+        return vendor.refused(Refusal::Unprocessable).into();
+    }
+    let pace = Duration::from_millis(taken.script.pace_ms);
+    let Some(id) = &taken.job else { return turned_down(vendor, &taken, pace) };
+    let good = if blocking { outcome(vendor, id, asked, shared).await } else { acceptance(vendor, id, shared) };
+    match &taken.rule {
+        None => good.into(),
+        Some(rule) => match rule.kind {
+            Fault::MissingId => without_id(vendor, id, good, blocking, shared).into(),
+            Fault::ReusedId => with_earlier_id(vendor, id, good, shared).into(),
+            _ => spoil::api(rule, vendor, pace, || good),
+        },
+    }
+}
+
+/// Not accepted.
+fn turned_down(vendor: &'static dyn Vendor, taken: &Taken, pace: Duration) -> Answer {
+    match &taken.rule {
+        Some(rule) => spoil::api(rule, vendor, pace, || vendor.refused(Refusal::Error)),
+        None => vendor.refused(Refusal::Error).into(),
+    }
+}
+
+fn acceptance(vendor: &'static dyn Vendor, id: &str, shared: &Shared) -> Whole {
+    match shared.state().jobs.get(id) {
+        Some(job) => vendor.accepted(&job.facts()),
+        None => vendor.refused(Refusal::Error),
+    }
+}
+
+/// A blocking call ends with its answer.
+async fn outcome(vendor: &'static dyn Vendor, id: &str, asked: &Asked, shared: &Shared) -> Whole {
+    let end = {
+        let state = shared.state();
+        let Some(job) = state.jobs.get(id) else { return vendor.refused(Refusal::Error) };
+        job.rule(Stage::Poll, 0).map(|rule| rule.kind).filter(|kind| kind.group() == Group::End)
+    };
+    match end {
+        Some(Fault::JobModerated) => vendor.refused(Refusal::Moderation),
+        Some(_) => vendor.refused(Refusal::Error),
+        None => {
+            let results = results(id, asked, shared).await;
+            match shared.state().jobs.get(id) {
+                Some(job) => vendor.made(&job.facts(), &results),
+                None => vendor.refused(Refusal::Error),
+            }
+        }
+    }
+}
+
+async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Shared) -> Answer {
+    let (rule, progress, pace) = {
+        let mut state = shared.state();
+        let state = &mut *state;
+        let Some(job) = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id()) else {
+            let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
+            return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
+        };
+        state.ledger.counts(vendor.id(), &job.entry.marker).polls += 1;
+        let rule = job.rule(Stage::Poll, job.polls).cloned();
+        let progress = progress(job, rule.as_ref().map(|rule| rule.kind));
+        job.polls = job.polls.saturating_add(1);
+        (rule, progress, job.pace())
+    };
+    let standing = match progress {
+        Some(standing) => standing,
+        None => State::Done(results(id, asked, shared).await),
+    };
+    let good = match shared.state().jobs.get(id) {
+        Some(job) => vendor.polled(&job.facts(), &standing),
+        None => vendor.refused(Refusal::Error),
+    };
+    match &rule {
+        Some(rule) if rule.kind != Fault::ClosedOnReuse || asked.reused => spoil::api(rule, vendor, pace, || good),
+        _ => good.into(),
+    }
+}
+
+/// How a job stands at its next poll; `None` is done.
+fn progress(job: &Job, kind: Option<Fault>) -> Option<State> {
+    let early = if job.polls == 0 { State::Waiting } else { State::Running };
+    match kind {
+        Some(Fault::UnknownStatus) => Some(State::Strange),
+        Some(Fault::StatusBackwards) => Some(if job.polls.is_multiple_of(2) { State::Running } else { State::Waiting }),
+        Some(Fault::RunningForEver) => Some(early),
+        _ if job.polls < job.patience => Some(early),
+        _ if job.entry.flawed => Some(State::Failed),
+        Some(Fault::JobFailed) => Some(State::Failed),
+        Some(Fault::JobModerated) => Some(State::Moderated),
+        Some(Fault::JobLost) => Some(State::Lost),
+        _ => None,
+    }
+}
+
+/// What a job made: links, or the media itself.
+async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
+    // Links to a host that cannot be reached need that host.
+    let addresses = {
+        let state = shared.state();
+        let before = |kind: Fault| kind.group() == Group::Before;
+        let wanted = state.jobs.get(id).is_some_and(|job| {
+            (0..job.entry.outputs).any(|at| host::strikes(job, at).is_some_and(|rule| before(rule.kind)))
+        });
+        wanted
+    };
+    let addresses = if addresses { shared.addresses().await.ok() } else { None };
+    let mut state = shared.state();
+    let Some(job) = state.jobs.get_mut(id) else { return Vec::new() };
+    let missing = job.rule(Stage::Poll, job.polls.saturating_sub(1)).filter(|rule| rule.kind == Fault::MissingOutput);
+    let missing = missing.map(|rule| rule.output.unwrap_or(job.entry.outputs.saturating_sub(1)));
+    // A blocking answer without its only result would be no answer at all.
+    let missing = missing.filter(|_| !job.entry.blocking || job.entry.outputs > 1);
+    let made = |at: u32| match (missing == Some(at), job.entry.inline) {
+        (true, _) => Made::Failed,
+        (false, true) => {
+            let file = shared.file(job, at);
+            Made::Inline(
+                host::strikes(job, at).map_or_else(|| file.clone(), |rule| spoil::inline(rule.kind, file.clone())),
+            )
+        }
+        (false, false) => Made::Link(host::link(job, at, asked, addresses)),
+    };
+    let all = (0..job.entry.outputs).map(made).collect();
+    // A link to nowhere is never fetched here, so handing it out is what counts.
+    for at in 0..job.entry.outputs {
+        let nowhere = host::strikes(job, at).is_some_and(|rule| rule.kind.group() == Group::Before);
+        if let Some(fetches) = job.fetches.get_mut(at as usize).filter(|_| nowhere || job.entry.inline) {
+            *fetches += 1;
+        }
+    }
+    all
+}
+
+fn search(vendor: &'static dyn Vendor, reference: &str, shared: &Shared) -> Whole {
+    let mut state = shared.state();
+    let state = &mut *state;
+    let job = state.referred(vendor.id(), reference);
+    let (marker, visible) = match job {
+        Some(job) => (job.entry.marker.clone(), job.age() >= SETTLE),
+        None => (String::new(), false),
+    };
+    let answer = vendor.found(job.filter(|_| visible).map(Job::facts).as_ref());
+    state.ledger.counts(vendor.id(), &marker).searches += 1;
+    answer
+}
+
+/// The good answer without what the client needs to go on.
+fn without_id(vendor: &'static dyn Vendor, id: &str, good: Whole, blocking: bool, shared: &Shared) -> Whole {
+    if blocking {
+        return match shared.state().jobs.get(id) {
+            Some(job) => vendor.made(&job.facts(), &[]),
+            None => good,
+        };
+    }
+    edited(good, vendor.id_at(), None)
+}
+
+fn with_earlier_id(vendor: &'static dyn Vendor, id: &str, good: Whole, shared: &Shared) -> Whole {
+    let state = shared.state();
+    match state.jobs.get(id).and_then(|job| state.earlier(job)) {
+        Some(earlier) if !vendor.id_at().is_empty() => edited(good, vendor.id_at(), Some(json!(earlier))),
+        _ => good,
+    }
+}
+
+/// The JSON with the value at a pointer put in place, or taken away.
+fn edited(whole: Whole, pointer: &str, value: Option<Value>) -> Whole {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return whole };
+    let Ok(mut body) = serde_json::from_slice::<Value>(&whole.bytes) else { return whole };
+    let fields: Option<&mut Map<String, Value>> = body.pointer_mut(parent).and_then(Value::as_object_mut);
+    if let Some(fields) = fields {
+        match value {
+            Some(value) => drop(fields.insert(name.to_owned(), value)),
+            None => drop(fields.remove(name)),
+        }
+    }
+    Whole { bytes: body.to_string().into(), ..whole }
+}
+
+/// A blocking call, open until this goes; it also goes when the client hangs up.
+struct Running<'a>(&'a Shared);
+
+impl<'a> Running<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        let mut state = shared.state();
+        state.running += 1;
+        state.most_at_once = state.most_at_once.max(state.running);
+        Self(shared)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.running = state.running.saturating_sub(1);
+    }
+}

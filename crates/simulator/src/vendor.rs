@@ -1,0 +1,181 @@
+//! The seam: what one vendor's wire form must say. Everything else (keys, jobs, links, the ledger,
+//! scripts and faults) is the same for all and knows no vendor.
+//!
+//! To add a vendor: its file in `vendors`, written from the vendor's documents and never from an
+//! adapter, and its line in [`all`].
+
+use crate::{
+    answer::Whole,
+    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi},
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+
+/// The only key that the simulator knows.
+pub const KEY: &str = "test-key";
+/// The second part, where a vendor's scheme has two.
+pub const SECRET: &str = "test-secret";
+
+/// Every vendor that is spoken.
+pub(crate) fn all() -> &'static [&'static dyn Vendor] {
+    &[&OpenAi, &Dashscope, &Lab]
+}
+
+pub(crate) trait Vendor: Send + Sync {
+    /// Its prefix on the port, and its name in the ledger.
+    fn id(&self) -> &'static str;
+
+    /// The variables that point Pixel, and other clients, at the simulator, as in the vendor's
+    /// documents: name, and what follows the prefix.
+    fn base_url(&self) -> (&'static str, &'static str);
+
+    /// Whether the request carries the key, or a signature made with key and secret.
+    fn admits(&self, asked: &Asked) -> bool {
+        asked.bearer() == Some(KEY)
+    }
+
+    /// What a request wants. The error is the vendor's own answer to one that is malformed.
+    fn read(&self, asked: &Asked) -> Result<Ask, Whole>;
+
+    /// Says no in the vendor's words.
+    fn refused(&self, refusal: Refusal) -> Whole;
+
+    /// A job was accepted and is worked on.
+    fn accepted(&self, job: &Facts<'_>) -> Whole;
+
+    /// Where the id stands in that answer, as a JSON pointer.
+    fn id_at(&self) -> &'static str;
+
+    /// How a job stands.
+    fn polled(&self, job: &Facts<'_>, state: &State) -> Whole;
+
+    /// The answer of a call that blocks until its results are there.
+    fn made(&self, job: &Facts<'_>, results: &[Made]) -> Whole;
+
+    /// The answer to a search by the caller's reference.
+    fn found(&self, _job: Option<&Facts<'_>>) -> Whole {
+        self.refused(Refusal::NotFound)
+    }
+}
+
+/// A request, read to its end. The path begins after the vendor's prefix.
+pub(crate) struct Asked {
+    pub method: Method,
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// Whether its connection has carried a request before.
+    pub reused: bool,
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// A parameter of the query; plain words need no decoding.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, v)| v)
+    }
+
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+/// What a request wants.
+pub(crate) enum Ask {
+    Submit(Box<Order>),
+    /// The job with this id.
+    Poll(String),
+    /// The job that was submitted with this reference.
+    Search(String),
+    /// There is nothing at this path.
+    Nothing,
+}
+
+/// A submission, as far as it matters to everybody.
+#[derive(Default)]
+pub(crate) struct Order {
+    pub model: String,
+    /// Which of the vendor's wire forms, for the vendor itself.
+    pub form: &'static str,
+    pub prompt: String,
+    /// What arrived, for the record.
+    pub body: Value,
+    pub size: (u32, u32),
+    pub outputs: u32,
+    pub unit: Unit,
+    /// The answer waits for the result.
+    pub blocking: bool,
+    /// The answer holds the media itself, not links.
+    pub inline: bool,
+    pub key: Option<String>,
+    pub reference: Option<String>,
+    /// The vendor finds out only while it works that this cannot be done.
+    pub flawed: bool,
+}
+
+/// What is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unit {
+    #[default]
+    Image,
+    Speech,
+}
+
+impl Unit {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Speech => "speech",
+        }
+    }
+}
+
+/// What a vendor's words may depend on.
+pub(crate) struct Facts<'a> {
+    pub entry: &'a crate::Entry,
+    /// The whole prompt, as long as this simulator lives.
+    pub prompt: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    BadRequest,
+    Unauthorized,
+    PaymentRequired,
+    Forbidden,
+    NotFound,
+    Unprocessable,
+    Moderation,
+    RateLimited,
+    /// 500, in the vendor's words.
+    Error,
+}
+
+/// How a job stands.
+pub(crate) enum State {
+    Waiting,
+    Running,
+    /// A state that no document names.
+    Strange,
+    Failed,
+    Moderated,
+    /// No longer known, or never.
+    Lost,
+    Done(Vec<Made>),
+}
+
+/// One result.
+pub(crate) enum Made {
+    Link(String),
+    Inline(Bytes),
+    Failed,
+}

@@ -1,0 +1,5 @@
+//! A file for each vendor.
+
+pub(crate) mod dashscope;
+pub(crate) mod lab;
+pub(crate) mod openai;
