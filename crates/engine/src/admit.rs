@@ -31,6 +31,8 @@ pub struct Admitted {
     pub facts: Facts,
     /// The thumbnail of a picture that is large enough to need one.
     pub preview: Option<Facts>,
+    /// The generation of blobs before they were published, for the rows that name them.
+    pub seen: i64,
 }
 
 impl Engine {
@@ -39,9 +41,11 @@ impl Engine {
     pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
         let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
+        let seen = self.0.store.blob_generation();
         let work = move || {
             let _permit = permit;
-            take_in(&blobs, &limits, arrival, preview)
+            let (facts, preview) = take_in(&blobs, &limits, arrival, preview)?;
+            Ok(Admitted { facts, preview, seen })
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
@@ -52,7 +56,7 @@ fn take_in(
     limits: &media::MediaLimits,
     arrival: Arrival,
     preview: bool,
-) -> Result<Admitted, AdmitError> {
+) -> Result<(Facts, Option<Facts>), AdmitError> {
     let (staged, is_named) = match arrival {
         Arrival::Fresh(staged) => (staged, false),
         Arrival::Named(handle) => (blobs.staged(&handle)?, true),
@@ -73,7 +77,7 @@ fn take_in(
             None
         }
     });
-    Ok(Admitted { facts, preview })
+    Ok((facts, preview))
 }
 
 fn take_in_preview(blobs: &Blobs, limits: &media::MediaLimits, bytes: &[u8]) -> Result<Facts, AdmitError> {

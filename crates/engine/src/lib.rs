@@ -18,6 +18,7 @@ mod options;
 mod ranks;
 mod resolve;
 mod results;
+mod retention;
 mod run;
 mod schedule;
 mod step;
@@ -107,6 +108,10 @@ impl Engine {
     pub fn start(&self) {
         let engine = self.clone();
         self.0.tracker.spawn(async move { engine.schedule().await });
+        if let Some(keep) = self.0.options.retention {
+            let engine = self.clone();
+            self.0.tracker.spawn(async move { engine.retain(keep).await });
+        }
     }
 
     /// Claims no more and waits for what runs; what has not ended in time is left to its lease.

@@ -76,7 +76,7 @@ impl Engine {
         match run.write_work(decide).await {
             Ok(()) => verdict,
             Err(Stop::Store(error)) => Err(error.into()),
-            Err(Stop::Fenced | Stop::Later(_)) => Err(ResolveError::NotHeld),
+            Err(Stop::Fenced | Stop::Later(_) | Stop::Removed) => Err(ResolveError::NotHeld),
         }
     }
 }

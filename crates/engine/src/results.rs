@@ -80,10 +80,10 @@ impl Cursor<'_> {
             return self.fail(bad.into_iter().next().map_or_else(none, |(_, error)| error)).await;
         };
         tracing::info!(results = good.len(), content_type = first.made.facts.content_type, "results are stored");
-        self.finish(good, bad).await
+        self.finish(mark, good, bad).await
     }
 
-    async fn finish(&mut self, good: Vec<Copied>, bad: Vec<(usize, Error)>) -> Result<Left, Stop> {
+    async fn finish(&mut self, mark: Mark, good: Vec<Copied>, bad: Vec<(usize, Error)>) -> Result<Left, Stop> {
         let first = self.slot.first;
         self.extras.warnings.extend(bad.into_iter().map(|(at, error)| {
             let which = first as usize + at + 1;
@@ -97,8 +97,15 @@ impl Cursor<'_> {
             media.push(one.made);
             staged.extend(one.staged);
         }
-        self.slot.state = SlotState::Done { media };
-        let left = self.leave().await?;
+        let fetching = std::mem::replace(&mut self.slot.state, SlotState::Done { media });
+        let left = match self.leave().await {
+            Err(Stop::Removed) => {
+                // An equal file, that nobody named any more, was being removed.
+                self.slot.state = fetching;
+                return self.copy_again(mark, Trouble::Again("an equal file was being removed".to_owned())).await;
+            }
+            left => left?,
+        };
         if !staged.is_empty() {
             let blobs = self.run.engine.0.blobs.clone();
             // Nobody waits for it, and what is missed is left to the sweep.
@@ -136,19 +143,19 @@ impl Engine {
         if let Some(Failure { message, .. }) = &output.failed {
             return Err(Trouble::Final(Error::new(ErrorKind::VendorFailed, message.clone())));
         }
-        let Admitted { facts, preview } = self.take(kind, &output.media, output.poster.is_none()).await?;
+        let Admitted { facts, preview, seen } = self.take(kind, &output.media, output.poster.is_none()).await?;
         if !facts.content_type.starts_with(family(kind)) {
             let message = format!("The vendor's result is {}, which is not {}.", facts.content_type, kind.as_str());
             return Err(Trouble::Final(Error::new(ErrorKind::ResultUnusable, message)));
         }
         let preview = match (preview, &output.poster) {
-            (Some(preview), _) => Some(preview),
-            (None, Some(poster)) => self.take(Kind::Image, poster, false).await.ok().map(|taken| taken.facts),
-            (None, None) => self.poster(&facts).await,
+            (Some(preview), _) => Some((preview, seen)),
+            (None, Some(poster)) => self.take(Kind::Image, poster, false).await.ok().map(|own| (own.facts, own.seen)),
+            (None, None) => self.poster(&facts).await.map(|own| (own.facts, own.seen)),
         };
-        let mut rows = vec![row(&facts)];
-        let preview = preview.map(|facts| {
-            let row = row(&facts);
+        let mut rows = vec![row(&facts, seen)];
+        let preview = preview.map(|(facts, seen)| {
+            let row = row(&facts, seen);
             let preview = Preview { media_id: row.id.as_str().to_owned(), facts };
             rows.push(row);
             preview
@@ -206,12 +213,12 @@ impl Engine {
     }
 
     /// A picture of a clip that came without one; a result without it is whole all the same.
-    async fn poster(&self, facts: &Facts) -> Option<Facts> {
+    async fn poster(&self, facts: &Facts) -> Option<Admitted> {
         let program = self.0.options.ffmpeg.as_deref().filter(|_| facts.content_type.starts_with("video/"))?;
         let bytes = media::poster(program, &self.0.blobs.path(&facts.sha256), facts).await?;
         let blobs = self.0.blobs.clone();
         let staged = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await.ok()?.ok()?;
-        self.admit(Arrival::Fresh(staged), false).await.ok().map(|taken| taken.facts)
+        self.admit(Arrival::Fresh(staged), false).await.ok()
     }
 }
 
@@ -223,6 +230,6 @@ fn family(kind: Kind) -> &'static str {
     }
 }
 
-fn row(facts: &Facts) -> MediaRow {
-    MediaRow { id: new_media_id(), task: None, facts: facts.clone(), created_at: now() }
+fn row(facts: &Facts, seen: i64) -> MediaRow {
+    MediaRow { id: new_media_id(), task: None, facts: facts.clone(), created_at: now(), seen }
 }

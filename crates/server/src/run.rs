@@ -145,6 +145,7 @@ fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions
             projects: hold.projects.iter().map(|(id, p)| (id.clone(), policy(p))).collect(),
         },
         patience: PATIENCE,
+        retention: settings.retention,
         media: MediaLimits {
             image_bytes: settings.limits.image_bytes,
             video_bytes: settings.limits.video_bytes,

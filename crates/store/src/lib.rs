@@ -13,11 +13,14 @@ mod error;
 mod open;
 mod read;
 mod render;
+mod retire;
 mod rows;
 mod store;
+mod sweep;
 mod writer;
 
 pub use beat::Leases;
 pub use error::StoreError;
 pub use rows::*;
 pub use store::{Options, Store, check, new_attempt_id, new_media_id, new_task_id, now};
+pub use sweep::{Sweep, Swept};

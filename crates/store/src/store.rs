@@ -8,9 +8,7 @@ use crate::{
     db::Pool,
     open::{self, Source},
     read, render,
-    rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, RankSpan, Save, Saved, Taken, TaskRow, Then,
-    },
+    rows::{AttemptRow, Budget, Claimed, Filter, Lease, NewTask, RankSpan, Save, Saved, Stored, Taken, TaskRow, Then},
     writer::{self, Pending},
 };
 use pixel_core::{
@@ -21,7 +19,10 @@ use pixel_core::{
 use std::{
     fs::File,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -51,6 +52,7 @@ struct Inner {
     beat: std::sync::Mutex<Option<Beat>>,
     leases: Leases,
     lease: Duration,
+    generation: Arc<AtomicI64>,
     is_shared: bool,
     /// Holds the data folder on SQLite; released with the process, however it ends.
     _lock: Option<File>,
@@ -74,14 +76,17 @@ impl Store {
         let leases = Leases::default();
         let beat = Beat::start(source.clone(), leases.clone(), options.lease)?;
         let (inbox, mail) = mpsc::channel(INBOX);
+        let generation = Arc::new(AtomicI64::new(read::blob_generation(&pool).await?));
+        let writer = writer::run(source.clone(), conn, Arc::clone(&generation), mail);
         Ok(Self(Arc::new(Inner {
             pool,
             inbox: std::sync::Mutex::new(Some(inbox)),
-            writer: Mutex::new(Some(tokio::spawn(writer::run(source.clone(), conn, mail)))),
+            writer: Mutex::new(Some(tokio::spawn(writer))),
             checkpoint: tokio::spawn(checkpoint::run(source)),
             beat: std::sync::Mutex::new(Some(beat)),
             leases,
             lease: options.lease,
+            generation,
             is_shared,
             _lock: lock,
         })))
@@ -115,7 +120,7 @@ impl Store {
         self.0.pool.close().await;
     }
 
-    async fn ask(&self, op: Op) -> Result<Out, StoreError> {
+    pub(crate) async fn ask(&self, op: Op) -> Result<Out, StoreError> {
         let (reply, answer) = oneshot::channel();
         let inbox = self.0.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let inbox = inbox.ok_or(StoreError::Closed)?;
@@ -128,7 +133,10 @@ impl Store {
     /// comes back as claimed.
     pub async fn create(&self, task: NewTask) -> Result<Option<Claimed>, StoreError> {
         let until = Instant::now() + self.0.lease;
-        self.ask(Op::Create(render::create(&task, self.0.lease))).await?;
+        if let Out::Removed = self.ask(Op::Create(render::create(&task, self.0.lease))).await? {
+            self.look_at_removals().await?;
+            return Err(StoreError::Removed);
+        }
         if !task.leased {
             return Ok(None);
         }
@@ -146,16 +154,15 @@ impl Store {
         }))
     }
 
-    /// Gives a published blob an id and an address.
-    pub async fn add_media(&self, media: &MediaRow) -> Result<(), StoreError> {
-        self.ask(Op::Media(render::media(media))).await.map(drop)
-    }
-
     /// Writes what a lease's holder has to write, if it still holds.
     pub async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let saved = match self.ask(Op::Save(render::save(save, now()))).await? {
             Out::Saved(saved) => saved,
-            Out::Done | Out::Claimed(_) | Out::Spent(_) => return Err(StoreError::Closed),
+            Out::Removed => {
+                self.look_at_removals().await?;
+                return Ok(Saved::Removed);
+            }
+            Out::Done | Out::Claimed(_) | Out::Spent(_) | Out::Swept(_) => return Err(StoreError::Closed),
         };
         let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
         if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
@@ -194,7 +201,7 @@ impl Store {
         let raw = match self.ask(op(lease_us)).await? {
             Out::Claimed(raw) => raw,
             Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
-            Out::Done | Out::Saved(_) => return Err(StoreError::Closed),
+            Out::Done | Out::Saved(_) | Out::Removed | Out::Swept(_) => return Err(StoreError::Closed),
         };
         let mut tasks = Vec::with_capacity(raw.len());
         for one in raw {
@@ -218,8 +225,24 @@ impl Store {
         read::list(&self.0.pool, filter, limit).await
     }
 
-    pub async fn media(&self, id: &MediaId) -> Result<Option<MediaRow>, StoreError> {
-        read::media(&self.0.pool, id).await
+    pub async fn media(&self, id: &MediaId) -> Result<Option<Stored>, StoreError> {
+        read::media(&self.0.pool, id, self.blob_generation()).await
+    }
+
+    /// How often blobs have been removed, as far as this process knows. Whoever publishes a blob
+    /// reads it first and hands it in with the row that names the blob.
+    pub fn blob_generation(&self) -> i64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// Learns of what other processes have removed.
+    pub async fn look_at_removals(&self) -> Result<(), StoreError> {
+        self.saw_generation(read::blob_generation(&self.0.pool).await?);
+        Ok(())
+    }
+
+    pub(crate) fn saw_generation(&self, generation: i64) {
+        self.0.generation.fetch_max(generation, Ordering::AcqRel);
     }
 
     pub async fn attempts(&self, task: &TaskId) -> Result<Vec<AttemptRow>, StoreError> {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub fetch: Fetch,
     pub engine: Engine,
     pub hold: Hold,
+    /// How long media and details are kept after a task's end; `None` is for ever.
+    pub retention: Option<Duration>,
     pub limits: Limits,
     /// By the id of the vendor; every vendor of the catalogue has an entry.
     pub vendors: BTreeMap<String, VendorSettings>,

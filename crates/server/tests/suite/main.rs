@@ -22,6 +22,7 @@ mod lifecycle;
 mod media;
 mod models;
 mod replicas;
+mod retention;
 mod support;
 mod tasks;
 mod vendors;

@@ -106,6 +106,14 @@ impl Blobs {
         Ok(self.folders.blobs.join(&sha256[..2]).join(sha256))
     }
 
+    /// Removes a blob. One that has gone already is no error. Blocking.
+    pub fn remove(&self, sha256: &str) -> io::Result<()> {
+        match fs::remove_file(self.checked_path(sha256)?) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens a blob; the second value is its length.
     pub async fn open_read(&self, sha256: &str) -> io::Result<(tokio::fs::File, u64)> {
         let path = self.checked_path(sha256)?;
