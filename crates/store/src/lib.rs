@@ -15,6 +15,8 @@ mod read;
 mod render;
 mod retire;
 mod rows;
+#[cfg(feature = "seed")]
+pub mod seed;
 mod store;
 mod sweep;
 mod writer;

@@ -19,6 +19,29 @@ pub fn png(width: u32, height: u32, note: &str) -> Vec<u8> {
     file
 }
 
+/// A PNG of about so many bytes, whose pixels are noise: nothing makes it smaller.
+pub fn noise(bytes: usize) -> Vec<u8> {
+    let width = 2048_u32;
+    let height = u32::try_from(bytes / (width as usize * 3)).expect("a file of a few gigabytes").max(1);
+    let mut file = Vec::with_capacity(bytes + (1 << 20));
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::NoCompression);
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let words = (0..(width as usize * height as usize * 3).div_ceil(8)).map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    let mut pixels: Vec<u8> = words.flatten().collect();
+    pixels.truncate(width as usize * height as usize * 3);
+    let mut writer = encoder.write_header().expect("a picture has a size");
+    writer.write_image_data(&pixels).expect("memory takes it");
+    writer.finish().expect("memory takes it");
+    file
+}
+
 /// A WAV of silence: 16 bits, mono.
 pub fn wav(rate_hz: u32, millis: u32) -> Vec<u8> {
     let samples = (u64::from(rate_hz) * u64::from(millis) / 1000) as u32;
@@ -71,6 +94,13 @@ mod tests {
         let file = folder.path().join("one.png");
         std::fs::write(&file, one).expect("written");
         assert_eq!(probe(&file)["streams"][0]["width"], 1328);
+    }
+
+    #[test]
+    fn noise_has_its_bytes() {
+        let file = noise(3 << 20);
+        assert!((3 << 20..(3 << 20) + 65_536).contains(&file.len()), "{}", file.len());
+        assert_eq!(png_size(&file), Some((2048, 512)));
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn open_job(state: &mut State, order: &Order, body: &Value, prompt: String) -> S
     let size = size_of(parameters["size"].as_str(), '*', (1328, 1328));
     let n = parameters["n"].as_u64().unwrap_or(1);
     let made = order.script.size.unwrap_or(size);
-    let make = |at| state.pictures.make(made, &format!("{} {} {at}", order.marker, order.ordinal));
+    let make = |at| state.pictures.make(&order.script, made, &format!("{} {} {at}", order.marker, order.ordinal));
     let in_range = |side: u32| (512..=2048).contains(&side);
     let good = in_range(size.0) && in_range(size.1);
     let job = Job {
@@ -193,7 +193,7 @@ fn generated(order: &Order, body: &Value, shared: &Shared) -> Answer {
     let n = body["parameters"]["n"].as_u64().unwrap_or(1);
     let choices: Vec<Value> = (0..n)
         .map(|at| {
-            let file = state.pictures.make(size, &format!("{} {} {at}", order.marker, order.ordinal));
+            let file = state.pictures.make(&order.script, size, &format!("{} {} {at}", order.marker, order.ordinal));
             let image = hand_out(state, &root, "png", link(file));
             json!({ "finish_reason": "stop", "message": { "role": "assistant", "content": [{ "image": image }] } })
         })

@@ -111,22 +111,30 @@ fn success(order: &Order, body: &Value, shared: &Shared) -> Answer {
     // A multipart field arrives as text.
     let n = body["n"].as_u64().or_else(|| body["n"].as_str()?.parse().ok()).unwrap_or(1);
     let state = shared.state();
+    let large = state.pictures.large(&order.script).map(|(_, text)| text.clone());
     let data: Vec<Value> = (0..n)
         .map(|at| {
-            let file = state.pictures.make(size, &format!("{} {} {at}", order.marker, order.ordinal));
+            if large.is_some() {
+                return json!({ "b64_json": LARGE });
+            }
+            let file = state.pictures.make(&order.script, size, &format!("{} {} {at}", order.marker, order.ordinal));
             json!({ "b64_json": STANDARD.encode(served(&file, &order.script.media)) })
         })
         .collect();
-    Answer::json(
-        200,
-        json!({
+    let body = json!({
             "created": 1_795_132_800, "background": "opaque", "output_format": "png",
             "size": format!("{}x{}", size.0, size.1), "quality": "low", "data": data,
             "usage": { "input_tokens": 13, "output_tokens": 272, "total_tokens": 285,
                        "input_tokens_details": { "text_tokens": 13, "image_tokens": 0 } },
-        }),
-    )
+    });
+    match large {
+        Some(large) => Answer::pieces(&body.to_string(), LARGE, &large),
+        None => Answer::json(200, body),
+    }
 }
+
+/// Stands where the large picture goes, which is held once for all answers.
+const LARGE: &str = "@the large picture@";
 
 fn served(file: &Bytes, media: &Media) -> Bytes {
     match media {

@@ -17,6 +17,8 @@ pub struct Script {
     pub media: Media,
     /// Results have this size, whatever was asked.
     pub size: Option<(u32, u32)>,
+    /// Results have about so many bytes, whatever was asked; all of them are one picture, held once.
+    pub bytes: Option<usize>,
 }
 
 impl Script {
@@ -33,6 +35,11 @@ impl Script {
     /// Everything as by default except the media.
     pub fn media(media: Media) -> Self {
         Self { media, ..Self::default() }
+    }
+
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = Some(bytes);
+        self
     }
 
     pub fn latency(mut self, latency: Duration) -> Self {

@@ -40,6 +40,8 @@ pub(super) enum Answer {
         bytes: Bytes,
     },
     Redirect(String),
+    /// JSON in pieces, sent as they are.
+    Pieces(Vec<Bytes>),
     /// Nothing, ever.
     Silence,
     /// The connection is reset.
@@ -49,6 +51,16 @@ pub(super) enum Answer {
 impl Answer {
     pub fn json(status: u16, body: Value) -> Self {
         Self::Json(status, Vec::new(), body)
+    }
+
+    /// JSON with something large in place of a mark.
+    pub fn pieces(json: &str, mark: &str, large: &Bytes) -> Self {
+        let mut pieces = Vec::new();
+        for (at, text) in json.split(mark).enumerate() {
+            pieces.extend((at > 0).then(|| large.clone()));
+            pieces.push(Bytes::copy_from_slice(text.as_bytes()));
+        }
+        Self::Pieces(pieces)
     }
 
     pub fn text(status: u16, content_type: &'static str, text: &str) -> Self {
@@ -173,6 +185,11 @@ fn response(answer: Answer) -> Response<Body> {
             *response.version_mut() = Version::HTTP_10;
             (response, Vec::new())
         }
+        Answer::Pieces(pieces) => {
+            let length: usize = pieces.iter().map(Bytes::len).sum();
+            let frames = stream::iter(pieces.into_iter().map(|piece| Ok::<_, Infallible>(Frame::data(piece))));
+            (typed(StreamBody::new(frames).boxed(), "application/json"), vec![("content-length", length.to_string())])
+        }
         Answer::Redirect(to) => (plain(302, "text/plain", Bytes::new()), vec![("location", to)]),
         Answer::Silence | Answer::Reset => unreachable!("these have no response"),
     };
@@ -192,7 +209,11 @@ fn plain(status: u16, content_type: &'static str, bytes: Bytes) -> Response<Body
 /// A body whose length the server library does not know, and so cannot put right.
 fn unmeasured(content_type: &'static str, bytes: Bytes) -> Response<Body> {
     let frames = stream::iter([Ok::<_, Infallible>(Frame::data(bytes))]);
-    let mut response = Response::new(StreamBody::new(frames).boxed());
+    typed(StreamBody::new(frames).boxed(), content_type)
+}
+
+fn typed(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response
 }
