@@ -30,6 +30,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Abandoned staging files are removed when they are this old.
 const STAGING_MAX: Duration = Duration::from_secs(3600);
+/// How often the figures of requests are sorted in; between two scrapes they would only grow.
+const DIGEST_EVERY: Duration = Duration::from_secs(1);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -46,7 +48,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     let shutdown = settings.shutdown;
     let app = Arc::new(open(settings, ffmpeg, address.clone()).await?);
     app.engine.start();
-    let sweeper = tokio::spawn(sweep(app.engine.blobs().clone()));
+    let chores = [tokio::spawn(sweep(app.engine.blobs().clone())), tokio::spawn(digest(app.metrics.clone()))];
     announce(&app, &address)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -67,7 +69,7 @@ pub async fn serve(settings: Settings, ffmpeg: Option<PathBuf>) -> Result<(), Fa
     let share = shutdown.mul_f64(0.8);
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
-    sweeper.abort();
+    chores.iter().for_each(tokio::task::JoinHandle::abort);
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
     }
@@ -172,6 +174,15 @@ fn announce(app: &App, address: &str) -> Result<(), Failure> {
     writeln!(out, "Pixel is ready on {address}")?;
     out.flush()?;
     Ok(())
+}
+
+/// Sorts what was measured into its histograms: until then every single value stays in memory.
+async fn digest(metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut tick = tokio::time::interval(DIGEST_EVERY);
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Removes what crashes left in staging.
