@@ -1,13 +1,14 @@
 //! Starts servers, Pixel or bare, each over a fresh database in a folder of its own.
 
 use crate::{Result, args::Args, load::Plan, machine::Cores};
+use pixel_store::Options;
 use pixel_testkit::{
     Stub,
     postgres::Cluster,
     rig::Rows,
     server::{Db, Launch, Server},
 };
-use std::{cell::Cell, fs, path::PathBuf};
+use std::{cell::Cell, fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
 pub struct Arena<'a> {
@@ -41,6 +42,15 @@ impl<'a> Arena<'a> {
         let (home, db) = self.fresh()?;
         let launch = Launch::new(&self.pixel, &home).db(db).vendors(stub);
         Ok(launch.under(["taskset", "-c", &self.cores.server]))
+    }
+
+    /// The store of a server that does not run now.
+    pub fn options(&self, launch: &Launch) -> Options {
+        let database_url = match launch.rows() {
+            Db::Sqlite => None,
+            Db::Postgres(url) => Some(url.clone()),
+        };
+        Options { data: launch.folder().to_owned(), database_url, pool_size: 1, lease: Duration::from_secs(30) }
     }
 
     /// A bare server over the same database.

@@ -30,6 +30,12 @@ pub struct Args {
     /// Measure on this database alone
     #[arg(long)]
     only: Option<Database>,
+    /// Measure these sections alone
+    #[arg(long, value_delimiter = ',')]
+    section: Vec<Section>,
+    /// Instead: 500 creates a second with 5,000 tasks in flight, for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    sustain: Option<u64>,
     /// Folder for the databases and media, on the disk that is to be measured
     #[arg(long, value_name = "FOLDER", default_value_os_t = std::env::temp_dir())]
     pub folder: PathBuf,
@@ -59,6 +65,22 @@ pub struct Probe {
 enum Database {
     Sqlite,
     Postgres,
+}
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Creates, reads, memory
+    Durable,
+    /// Whole tasks
+    Tasks,
+    InFlight,
+    Start,
+    /// Everything again over a million ended tasks; a backlog of a million
+    Growth,
+    Retention,
+    /// A hundred large results at once
+    Flat,
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
@@ -113,6 +135,34 @@ impl Args {
     /// Live tasks over which a server starts.
     pub fn live(&self) -> usize {
         if self.quick { 2_000 } else { 100_000 }
+    }
+
+    pub fn wants_section(&self, section: Section) -> bool {
+        self.section.is_empty() || self.section.contains(&section)
+    }
+
+    pub fn sustain(&self) -> Option<Duration> {
+        self.sustain.map(Duration::from_secs)
+    }
+
+    /// Ended tasks of a database that has grown.
+    pub fn ended(&self) -> u32 {
+        if self.quick { 10_000 } else { 1_000_000 }
+    }
+
+    /// Queued tasks of a backlog.
+    pub fn backlog(&self) -> u32 {
+        if self.quick { 10_000 } else { 1_000_000 }
+    }
+
+    /// Tasks whose time is over.
+    pub fn expired(&self) -> u32 {
+        if self.quick { 2_000 } else { 100_000 }
+    }
+
+    /// Large results at once.
+    pub fn results(&self) -> usize {
+        if self.quick { 4 } else { 100 }
     }
 
     /// Polled tasks in flight.

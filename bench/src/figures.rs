@@ -1,20 +1,31 @@
 //! What is measured, on one database: first the bare server, then Pixel.
 
+mod backlog;
 mod durable;
+mod flat;
+mod growth;
 mod in_flight;
+mod retention;
 mod start;
+mod sustained;
 mod tasks;
 
 use crate::{
     Result,
     arena::Arena,
+    args::Section,
     http::{self, Connection},
     load::Sample,
     machine::Process,
     table::{Board, Unit},
 };
 use durable::Durable;
-use pixel_testkit::{Script, Stub, server::Server, stub::Submit, wait};
+use pixel_testkit::{
+    Script, Stub,
+    server::{Launch, Server},
+    stub::Submit,
+    wait,
+};
 use serde_json::json;
 use std::{
     process,
@@ -25,11 +36,36 @@ const SYNCHRONOUS: &str = "openai/gpt-image-2";
 const POLLED: &str = "dashscope/qwen-image";
 
 pub async fn all(arena: &Arena<'_>, board: &mut Board) -> Result<()> {
-    let bare = durable::bare(arena, board).await?;
-    durable::pixel(arena, board, &bare).await?;
-    tasks::measure(arena, board, &bare).await?;
-    in_flight::measure(arena, board).await?;
-    start::measure(arena, board).await
+    let wants = |section| arena.args.wants_section(section);
+    if let Some(length) = arena.args.sustain() {
+        return sustained::measure(arena, board, length).await;
+    }
+    if wants(Section::Durable) || wants(Section::Tasks) {
+        let bare = durable::bare(arena, board).await?;
+        if wants(Section::Durable) {
+            durable::pixel(arena, board, &bare).await?;
+        }
+        if wants(Section::Tasks) {
+            tasks::measure(arena, board, &bare).await?;
+        }
+    }
+    if wants(Section::InFlight) {
+        in_flight::measure(arena, board).await?;
+    }
+    if wants(Section::Start) {
+        start::measure(arena, board).await?;
+    }
+    if wants(Section::Growth) {
+        growth::measure(arena, board).await?;
+        backlog::measure(arena, board).await?;
+    }
+    if wants(Section::Retention) {
+        retention::measure(arena, board).await?;
+    }
+    if wants(Section::Flat) {
+        flat::measure(arena, board).await?;
+    }
+    Ok(())
 }
 
 /// Measures one thing and says on the way how it went, and who was the busier side.
@@ -78,18 +114,24 @@ fn task_id(body: &[u8]) -> Result<String> {
 /// A Pixel that accepts tasks and works on none: its one place for a call is taken by a call that
 /// is never answered. So creates are measured alone, for as long as one likes, and what they leave
 /// is live tasks. (A paused lane would open again, and a budget would be asked at every create.)
-async fn blocked(arena: &Arena<'_>, stub: &Stub) -> Result<(Server, pixel_testkit::server::Launch)> {
+async fn blocked(arena: &Arena<'_>, stub: &Stub) -> Result<(Server, Launch)> {
+    Ok(blocked_at(stub, arena.pixel(stub)?).await)
+}
+
+/// The same over the data of another server.
+async fn blocked_at(stub: &Stub, launch: Launch) -> (Server, Launch) {
     // One for each life of the server.
     stub.by_default(Script::submits(vec![Submit::HangAfterAccept; 1_000]));
-    let launch = arena.pixel(stub)?.env("PIXEL_CALLS_MAX", 1);
-    Ok((launch.clone().start().await, launch))
+    let launch = launch.env("PIXEL_CALLS_MAX", 1);
+    (launch.clone().start().await, launch)
 }
 
 /// Takes the one place.
 async fn block(arena: &Arena<'_>, stub: &Stub, server: &Server) -> Result<()> {
     let request = create(SYNCHRONOUS);
+    let before = usize::try_from(stub.accepted_in_all())?;
     arena.plan(server, 1).fill(1, async |connection| connection.call(&request).await.map(drop)).await?;
-    accepted(stub, 1, Duration::from_secs(30)).await;
+    accepted(stub, before + 1, Duration::from_secs(30)).await;
     Ok(())
 }
 

@@ -52,3 +52,10 @@ pub const MEMORY_IDLE: Goal = AtMost(20.0);
 pub const MEMORY_LOAD: Goal = AtMost(50.0);
 pub const MEMORY_IN_FLIGHT: Goal = AtMost(10.0);
 pub const BUSY_IN_FLIGHT: Goal = AtMost(6.0);
+/// Of a rate on an empty database, what is left of it on one that has grown.
+pub const GROWTH: f64 = 0.8;
+pub const START: Goal = AtMost(2.0);
+pub const CLAIM: Goal = AtMost(50.0);
+pub const SUSTAINED: Goal = AtMost(100.0);
+pub const MEMORY_BACKLOG: Goal = AtMost(400.0);
+pub const MEMORY_FLAT: Goal = AtMost(250.0);

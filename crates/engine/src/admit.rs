@@ -35,6 +35,8 @@ pub struct Admitted {
     pub facts: Facts,
     /// The thumbnail of a picture that is large enough to need one.
     pub preview: Option<Facts>,
+    /// The generation of blobs before they were published, for the rows that name them.
+    pub seen: i64,
 }
 
 /// What was found out, before its publication is completed.
@@ -42,6 +44,7 @@ pub(crate) struct Examined {
     pub facts: Facts,
     publication: Publication,
     preview: Option<(Facts, Publication)>,
+    seen: i64,
 }
 
 impl Examined {
@@ -66,7 +69,7 @@ impl Engine {
 
     /// Ends what [`examine`](Self::examine) began.
     pub(crate) async fn complete(&self, examined: Examined) -> Result<Admitted, AdmitError> {
-        let Examined { facts, publication, preview } = examined;
+        let Examined { facts, publication, preview, seen } = examined;
         let preview = async {
             let (facts, publication) = preview?;
             self.0.blobs.complete(publication).await.inspect_err(without_preview).ok().map(|()| facts)
@@ -74,7 +77,7 @@ impl Engine {
         let (completed, preview) = future::join(self.0.blobs.complete(publication), preview).await;
         completed?;
         crash::point!("admit.published");
-        Ok(Admitted { facts, preview })
+        Ok(Admitted { facts, preview, seen })
     }
 
     pub(crate) async fn examine(&self, arrival: Arrival, preview: bool) -> Result<Examined, AdmitError> {
@@ -83,9 +86,11 @@ impl Engine {
         }
         let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
+        // Before anybody looks whether the blob is there already, on the disk or in the bucket.
+        let seen = self.0.store.blob_generation();
         let work = move || {
             let _permit = permit;
-            take_in(&blobs, &limits, arrival, preview)
+            take_in(&blobs, &limits, arrival, preview, seen)
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
@@ -96,6 +101,7 @@ fn take_in(
     limits: &media::MediaLimits,
     arrival: Arrival,
     preview: bool,
+    seen: i64,
 ) -> Result<Examined, AdmitError> {
     let (staged, is_named) = match arrival {
         Arrival::Fresh(staged) => (staged, false),
@@ -108,7 +114,7 @@ fn take_in(
     crash::point!("admit.examined");
     let publication = blobs.publish(&staged, is_named)?;
     let preview = bytes.and_then(|bytes| take_in_preview(blobs, limits, &bytes).inspect_err(without_preview).ok());
-    Ok(Examined { facts, publication, preview })
+    Ok(Examined { facts, publication, preview, seen })
 }
 
 fn take_in_preview(

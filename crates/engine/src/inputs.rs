@@ -10,9 +10,9 @@ use crate::{
 use pixel_core::{
     Error, ErrorKind,
     request::{Input, Origin, Role},
-    task::{Failure, SlotState, StoredInput, Work},
+    task::{Facts, Failure, SlotState, StoredInput, Work},
 };
-use pixel_store::{crash, now};
+use pixel_store::{MediaRow, Stored, crash, new_media_id, now};
 
 /// Fetches of one task's inputs that may fail before the task does.
 const TRIES: u32 = 4;
@@ -34,11 +34,17 @@ impl Run {
             Some(list) => list,
             None if wanted.is_empty() => Vec::new(),
             None => match self.fetch_inputs(wanted).await {
-                Ok(list) => {
-                    self.write_inputs(list.clone()).await?;
-                    crash::point!("inputs.written");
-                    list
-                }
+                Ok((list, media)) => match self.write_inputs(list.clone(), media).await {
+                    Ok(()) => {
+                        crash::point!("inputs.written");
+                        list
+                    }
+                    Err(Stop::Removed) => {
+                        let trouble = Trouble::Ours("an equal file was being removed".to_owned());
+                        return self.inputs_failed(trouble).await.map(|()| false);
+                    }
+                    Err(stop) => return Err(stop),
+                },
                 Err(trouble) => return self.inputs_failed(trouble).await.map(|()| false),
             },
         };
@@ -47,21 +53,28 @@ impl Run {
         Ok(true)
     }
 
-    async fn fetch_inputs(&self, wanted: &[Input]) -> Result<Vec<StoredInput>, Trouble> {
-        let mut list = Vec::with_capacity(wanted.len());
+    /// The inputs, and rows that keep what was fetched for them as long as the task is kept.
+    async fn fetch_inputs(&self, wanted: &[Input]) -> Result<(Vec<StoredInput>, Vec<MediaRow>), Trouble> {
+        let (mut list, mut rows) = (Vec::with_capacity(wanted.len()), Vec::new());
         for input in wanted {
-            list.push(self.fetch_input(input).await?);
+            let (facts, fetched) = self.fetch_input(input).await?;
+            let task = Some(self.claimed.lease.task.clone());
+            let row = |seen| MediaRow { id: new_media_id(), task, facts: facts.clone(), created_at: now(), seen };
+            rows.extend(fetched.map(row));
+            list.push(StoredInput { role: input.role, facts });
         }
-        Ok(list)
+        Ok((list, rows))
     }
 
-    async fn fetch_input(&self, input: &Input) -> Result<StoredInput, Trouble> {
+    /// Its facts; of one that was fetched now also the generation of blobs before it was published.
+    async fn fetch_input(&self, input: &Input) -> Result<(Facts, Option<i64>), Trouble> {
         let inner = &self.engine.0;
-        let facts = match &input.origin {
-            Origin::Media(id) => {
-                let row = inner.store.media(id).await.map_err(|error| Trouble::Ours(error.to_string()))?;
-                row.ok_or_else(|| Trouble::Final(gone(input)))?.facts
-            }
+        let (facts, fetched) = match &input.origin {
+            Origin::Media(id) => match inner.store.media(id).await {
+                Ok(Some(Stored::Here(row))) => (row.facts, None),
+                Ok(Some(Stored::Removed) | None) => return Err(Trouble::Final(gone(input))),
+                Err(error) => return Err(Trouble::Ours(error.to_string())),
+            },
             Origin::Url(url) => {
                 let limits = &inner.options.media;
                 let cap = match input.role {
@@ -73,15 +86,14 @@ impl Run {
                 crash::point!("input.fetched");
                 let admitted = self.engine.admit(Arrival::Fresh(staged), false).await;
                 crash::point!("input.stored");
-                admitted
-                    .map_err(|error| match error {
-                        AdmitError::Unusable(why) => Trouble::Final(Error::new(
-                            ErrorKind::InputRefused,
-                            format!("'{}' cannot be used: {}", input.field, why.reason),
-                        )),
-                        AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
-                    })?
-                    .facts
+                let admitted = admitted.map_err(|error| match error {
+                    AdmitError::Unusable(why) => Trouble::Final(Error::new(
+                        ErrorKind::InputRefused,
+                        format!("'{}' cannot be used: {}", input.field, why.reason),
+                    )),
+                    AdmitError::Ours(error) => Trouble::Ours(error.to_string()),
+                })?;
+                (admitted.facts, Some(admitted.seen))
             }
         };
         let family = match input.role {
@@ -94,7 +106,7 @@ impl Run {
             let message = format!("'{}' must be {noun} data, but is {}.", input.field, facts.content_type);
             return Err(Trouble::Final(Error::new(ErrorKind::InputRefused, message)));
         }
-        Ok(StoredInput { role: input.role, facts })
+        Ok((facts, fetched))
     }
 
     async fn inputs_failed(&self, trouble: Trouble) -> Result<(), Stop> {

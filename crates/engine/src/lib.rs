@@ -20,6 +20,7 @@ mod pause;
 mod ranks;
 mod resolve;
 mod results;
+mod retention;
 mod run;
 mod schedule;
 mod step;
@@ -124,6 +125,10 @@ impl Engine {
         }
         let engine = self.clone();
         self.0.tracker.spawn(async move { engine.watch_pause().await });
+        if let Some(keep) = self.0.options.retention {
+            let engine = self.clone();
+            self.0.tracker.spawn(async move { engine.retain(keep).await });
+        }
     }
 
     /// Claims no more and waits for what runs; what has not ended in time is left to its lease.

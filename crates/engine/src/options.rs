@@ -17,6 +17,8 @@ pub struct EngineOptions {
     pub hold: HoldRules,
     /// How long a task may wait for a vendor that cannot take it.
     pub patience: Duration,
+    /// How long media and details are kept after a task's end; `None` is for ever.
+    pub retention: Option<Duration>,
     pub media: crate::media::MediaLimits,
     /// The program that makes posters of clips, where there is one.
     pub ffmpeg: Option<PathBuf>,

@@ -94,10 +94,10 @@ impl Cursor<'_> {
             return self.fail(bad.into_iter().next().map_or_else(none, |(_, error)| error)).await;
         };
         tracing::info!(results = good.len(), content_type = first.made.facts.content_type, "results are stored");
-        self.finish(good, bad).await
+        self.finish(mark, good, bad).await
     }
 
-    async fn finish(&mut self, good: Vec<Copied>, bad: Vec<(usize, Error)>) -> Result<Left, Stop> {
+    async fn finish(&mut self, mark: Mark, good: Vec<Copied>, bad: Vec<(usize, Error)>) -> Result<Left, Stop> {
         let first = self.slot.first;
         self.extras.warnings.extend(bad.into_iter().map(|(at, error)| {
             let which = first as usize + at + 1;
@@ -111,9 +111,16 @@ impl Cursor<'_> {
             media.push(one.made);
             staged.extend(one.staged);
         }
-        self.slot.state = SlotState::Done { media };
+        let fetching = std::mem::replace(&mut self.slot.state, SlotState::Done { media });
         crash::point!("result.writing");
-        let left = self.leave().await?;
+        let left = match self.leave().await {
+            Err(Stop::Removed) => {
+                // An equal file, that nobody named any more, was being removed.
+                self.slot.state = fetching;
+                return self.copy_again(mark, Trouble::Again("an equal file was being removed".to_owned())).await;
+            }
+            left => left?,
+        };
         crash::point!("result.written");
         if !staged.is_empty() {
             let blobs = self.run.engine.0.blobs.clone();
@@ -173,11 +180,11 @@ impl Engine {
             Some(poster) => self.take_poster(poster).await,
             None => self.poster(&examined).await,
         };
-        let Admitted { facts, preview } = self.complete(examined).await.map_err(|error| unstored(&error))?;
-        let preview = preview.or(poster);
-        let mut rows = vec![row(&facts)];
-        let preview = preview.map(|facts| {
-            let row = row(&facts);
+        let Admitted { facts, preview, seen } = self.complete(examined).await.map_err(|error| unstored(&error))?;
+        let preview = preview.map(|facts| (facts, seen)).or(poster.map(|own| (own.facts, own.seen)));
+        let mut rows = vec![row(&facts, seen)];
+        let preview = preview.map(|(facts, seen)| {
+            let row = row(&facts, seen);
             let preview = Preview { media_id: row.id.as_str().to_owned(), facts };
             rows.push(row);
             preview
@@ -234,19 +241,19 @@ impl Engine {
     }
 
     /// The vendor's own picture of a clip; a result without it is whole all the same.
-    async fn take_poster(&self, poster: &Source) -> Option<Facts> {
+    async fn take_poster(&self, poster: &Source) -> Option<Admitted> {
         let examined = self.take(Kind::Image, poster, false).await.ok()?;
-        self.complete(examined).await.ok().map(|taken| taken.facts)
+        self.complete(examined).await.ok()
     }
 
     /// A picture of a clip that came without one.
-    async fn poster(&self, examined: &Examined) -> Option<Facts> {
+    async fn poster(&self, examined: &Examined) -> Option<Admitted> {
         let facts = &examined.facts;
         let program = self.0.options.ffmpeg.as_deref().filter(|_| facts.content_type.starts_with("video/"))?;
         let bytes = media::poster(program, &self.file_of(examined), facts).await?;
         let blobs = self.0.blobs.clone();
         let staged = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await.ok()?.ok()?;
-        self.admit(Arrival::Fresh(staged), false).await.ok().map(|taken| taken.facts)
+        self.admit(Arrival::Fresh(staged), false).await.ok()
     }
 }
 
@@ -271,6 +278,6 @@ fn family(kind: Kind) -> &'static str {
     }
 }
 
-fn row(facts: &Facts) -> MediaRow {
-    MediaRow { id: new_media_id(), task: None, facts: facts.clone(), created_at: now() }
+fn row(facts: &Facts, seen: i64) -> MediaRow {
+    MediaRow { id: new_media_id(), task: None, facts: facts.clone(), created_at: now(), seen }
 }

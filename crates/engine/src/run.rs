@@ -32,6 +32,8 @@ pub(crate) enum Stop {
     Fenced,
     /// The vendor's budget admits no submission for so long.
     Later(Duration),
+    /// A blob that was to be named was, or is being, removed: it is to be published again.
+    Removed,
     Store(StoreError),
 }
 
@@ -81,7 +83,7 @@ impl Run {
 
     fn log(&self, done: Result<(), Stop>) {
         match done {
-            Ok(()) | Err(Stop::Later(_)) => {}
+            Ok(()) | Err(Stop::Later(_) | Stop::Removed) => {}
             Err(Stop::Fenced) => tracing::info!("the lease was lost; the task is left to its new holder"),
             Err(Stop::Store(error)) => tracing::error!(%error, "the task's row cannot be written; its lease will end"),
         }

@@ -32,6 +32,9 @@ impl Engine {
             if looked.elapsed() >= tick {
                 self.suspect_news();
                 looked = Instant::now();
+                if let Err(error) = self.0.store.look_at_removals().await {
+                    tracing::warn!(%error, "what other servers removed cannot be read");
+                }
                 if let Err(error) = self.claim_stale().await {
                     tracing::error!(%error, "tasks that waited too long cannot be claimed");
                 }

@@ -76,7 +76,15 @@ impl Run {
             live.driven[at] = !leave;
             live.active -= usize::from(leave);
         };
-        self.save(extras, edit).await
+        let done = self.save(extras, edit).await;
+        if leave && matches!(done, Err(Stop::Removed)) {
+            // Nothing was written: the slot is driven on.
+            let mut live = self.live();
+            live.driven[at] = true;
+            live.active += 1;
+            live.given_back = false;
+        }
+        done
     }
 
     /// Changes the whole work and gives the lease back: for what belongs to no slot.
@@ -85,14 +93,14 @@ impl Run {
     }
 
     /// Keeps the inputs, and the lease.
-    pub(crate) async fn write_inputs(&self, inputs: Vec<StoredInput>) -> Result<(), Stop> {
+    pub(crate) async fn write_inputs(&self, inputs: Vec<StoredInput>, media: Vec<MediaRow>) -> Result<(), Stop> {
         let edit = |live: &mut Live| {
             live.work.inputs = Some(inputs);
             live.active += 1;
         };
-        self.save(Extras::default(), edit).await?;
+        let done = self.save(Extras { media, ..Extras::default() }, edit).await;
         self.live().active -= 1;
-        Ok(())
+        done
     }
 
     /// The budget sent this slot back.
@@ -113,6 +121,7 @@ impl Run {
             Saved::Done => self.live().work = work,
             Saved::Fenced => return Err(Stop::Fenced),
             Saved::Later(wait) => return Err(Stop::Later(wait)),
+            Saved::Removed => return Err(Stop::Removed),
         }
         self.tell(&save.then);
         Ok(())

@@ -38,6 +38,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// How often an object store that failed is tried again with what it did not take.
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
+/// How often the figures of requests are sorted in; between two scrapes they would only grow.
+const DIGEST_EVERY: Duration = Duration::from_secs(1);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -59,8 +61,12 @@ pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>
     crash::point!("start.opened");
     app.engine.start();
     crash::point!("start.claiming");
-    let sweeper = tokio::spawn(sweep(app.engine.blobs().clone(), staging));
-    let settler = tokio::spawn(settle(app.engine.blobs().clone()));
+    let blobs = app.engine.blobs();
+    let chores = [
+        tokio::spawn(sweep(blobs.clone(), staging)),
+        tokio::spawn(settle(blobs.clone())),
+        tokio::spawn(digest(app.metrics.clone())),
+    ];
     announce(&app, &address)?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -82,8 +88,7 @@ pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>
     let share = shutdown.mul_f64(0.8);
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
-    sweeper.abort();
-    settler.abort();
+    chores.iter().for_each(tokio::task::JoinHandle::abort);
     crash::point!("stop.drained");
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
@@ -175,6 +180,7 @@ fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions
             projects: hold.projects.iter().map(|(id, p)| (id.clone(), policy(p))).collect(),
         },
         patience: PATIENCE,
+        retention: settings.retention,
         media: MediaLimits {
             image_bytes: settings.limits.image_bytes,
             video_bytes: settings.limits.video_bytes,
@@ -201,6 +207,15 @@ fn announce(app: &App, address: &str) -> Result<(), Failure> {
     writeln!(out, "Pixel is ready on {address}")?;
     out.flush()?;
     Ok(())
+}
+
+/// Sorts what was measured into its histograms: until then every single value stays in memory.
+async fn digest(metrics: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut tick = tokio::time::interval(DIGEST_EVERY);
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Removes what crashes left in staging: files that nobody has touched for `staging`.

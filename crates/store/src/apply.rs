@@ -3,7 +3,8 @@
 
 use crate::{
     db::{Conn, DbResult, Row, Val, chunks, values_list},
-    render::{CreateRow, SaveRow, Values},
+    render::{CreateRow, Naming, SaveRow, Values},
+    retire::{self, Step, Stepped},
     rows::{Budget, Saved},
 };
 use std::{
@@ -15,7 +16,6 @@ use std::{
 #[derive(Debug)]
 pub(crate) enum Op {
     Create(CreateRow),
-    Media(Values),
     Save(SaveRow),
     /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
@@ -41,6 +41,44 @@ pub(crate) enum Op {
         task_id: String,
         lease_us: i64,
     },
+    /// Takes the right to sweep, if nobody has it.
+    Seize {
+        lease_us: i64,
+    },
+    Retire(Step),
+    Release {
+        lease: i64,
+    },
+}
+
+impl Op {
+    fn namings(&self) -> &[Naming] {
+        match self {
+            Self::Create(row) => &row.namings,
+            Self::Save(row) => &row.namings,
+            _ => &[],
+        }
+    }
+}
+
+/// What a batch needs besides its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Untouched,
+    /// Rows that name blobs are written.
+    Given,
+    /// Blobs that nobody names are looked for.
+    Taken,
+}
+
+impl Names {
+    pub(crate) fn of(ops: &[Op]) -> Self {
+        match ops {
+            _ if ops.iter().any(|op| matches!(op, Op::Retire(_))) => Self::Taken,
+            _ if ops.iter().any(|op| !op.namings().is_empty()) => Self::Given,
+            _ => Self::Untouched,
+        }
+    }
 }
 
 /// What came of an operation.
@@ -51,6 +89,10 @@ pub(crate) enum Out {
     Claimed(Vec<RawClaim>),
     /// The budget admits nothing for so long.
     Spent(Duration),
+    /// A blob that it names was, or is being, removed; nothing of it was written.
+    Removed,
+    /// `None`: somebody else sweeps.
+    Swept(Option<Stepped>),
 }
 
 /// A leased work row, its JSON not yet read.
@@ -68,21 +110,21 @@ pub(crate) struct RawClaim {
 }
 
 /// Applies every operation, in the order: new rows, saves, claims (which then see the new rows).
-pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
+/// `has_removed`: blobs may have been removed, so that rows which name some are to be checked.
+pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbResult<Vec<Out>> {
     let mut outs: Vec<Out> = ops.iter().map(|_| Out::Done).collect();
     let mut creates = Vec::new();
-    let mut media = Vec::new();
     let mut saves = Vec::new();
+    let refused = if has_removed { refused(conn, ops).await? } else { HashSet::new() };
     for (at, op) in ops.iter().enumerate() {
         match op {
+            _ if refused.contains(&at) => outs[at] = Out::Removed,
             Op::Create(row) => creates.push(row),
-            Op::Media(row) => media.push(row.clone()),
             Op::Save(row) => saves.push((at, row)),
             _ => {}
         }
     }
     insert_tasks(conn, &creates).await?;
-    insert_media(conn, media).await?;
     for round in rounds(saves) {
         for (at, saved) in save_round(conn, &round).await? {
             outs[at] = Out::Saved(saved);
@@ -94,6 +136,11 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
         }
     }
     Ok(outs)
+}
+
+async fn refused(conn: &mut Conn, ops: &[Op]) -> DbResult<HashSet<usize>> {
+    let each = ops.iter().enumerate().flat_map(|(at, op)| op.namings().iter().map(move |naming| (at, naming)));
+    retire::refused(conn, each.collect()).await
 }
 
 /// Inserts rows by the longest statements that keep the number of distinct ones small. Ids are
@@ -125,6 +172,7 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
         }
     }
     let is_new = |row: &&&CreateRow| new.contains(&row.id);
+    insert_media(conn, rows.iter().filter(is_new).flat_map(|row| row.media.iter().cloned()).collect()).await?;
     for chunk in chunks(rows.iter().filter(is_new).map(|row| row.work.clone()).collect()) {
         let sql = format!(
             "INSERT INTO work (task_id, vendor, rank, model, project_id, request, state, created_at, \
@@ -139,7 +187,7 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
 }
 
 async fn insert_media(conn: &mut Conn, rows: Vec<Values>) -> DbResult<()> {
-    insert(conn, "media (id, task_id, facts, created_at)", rows).await
+    insert(conn, "media (id, task_id, facts, created_at, blob)", rows).await
 }
 
 /// Splits saves so that no task stands twice in one round: their order must hold.
@@ -322,6 +370,7 @@ fn interval_us(budget: Budget) -> Option<i64> {
     (budget.rate_per_min > 0).then(|| 60_000_000 / i64::from(budget.rate_per_min))
 }
 
+/// Carries out what is neither a new row nor a save.
 async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
     let (pick, mut values, lease_us) = match op {
         Op::ClaimQueued { vendor, budget, limit, lease_us } => {
@@ -354,7 +403,10 @@ async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
             vec![Val::from(task_id.as_str())],
             *lease_us,
         ),
-        Op::Create(_) | Op::Media(_) | Op::Save(_) => return Ok(None),
+        Op::Seize { lease_us } => return retire::seize(conn, *lease_us).await.map(Some),
+        Op::Retire(step) => return retire::step(conn, step).await.map(Some),
+        Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
+        Op::Create(_) | Op::Save(_) => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(

@@ -58,7 +58,6 @@ mod built_in {
         ("create.stored", "a task is on stable storage, its caller does not know"),
         ("upload.staged", "a data URI's bytes are in staging, not examined"),
         ("upload.published", "they are a blob that no row names"),
-        ("upload.stored", "they have a media row, the task that wants them has none"),
         ("writer.received", "a batch of writes is taken, no transaction is begun"),
         ("writer.begun", "a transaction is begun, nothing is written in it"),
         ("writer.applied", "everything is written, nothing is committed"),

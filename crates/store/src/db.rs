@@ -4,6 +4,7 @@
 //! database when the statement is made: `{NOW}` (the database's clock in microseconds, which
 //! decides leases when replicas share one; the same all through a statement, so that indexes serve) and `{SKIP}` (skip rows that another replica claims).
 
+use crate::apply::Names;
 use futures_util::TryStreamExt;
 use sqlx::{
     Arguments, AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool,
@@ -189,10 +190,19 @@ impl Conn {
     /// Begins a transaction that may write at once: a deferred one on SQLite fails when it first
     /// reads and then writes, and no busy time-out covers that.
     pub(crate) async fn begin(&mut self) -> DbResult<()> {
-        match self {
-            Self::Sqlite(_) => self.plain("BEGIN IMMEDIATE").await,
-            Self::Postgres(_) => self.plain("BEGIN").await,
-        }
+        self.begin_with(Names::Untouched).await
+    }
+
+    /// The same for a transaction that gives or takes names of blobs, see [`crate::retire`]: the
+    /// lock comes first, so that every statement sees what the one before committed.
+    pub(crate) async fn begin_with(&mut self, names: Names) -> DbResult<()> {
+        let sql = match (&self, names) {
+            (Self::Sqlite(_), _) => "BEGIN IMMEDIATE",
+            (Self::Postgres(_), Names::Untouched) => "BEGIN",
+            (Self::Postgres(_), Names::Given) => "BEGIN; SELECT pg_advisory_xact_lock_shared(7593017)",
+            (Self::Postgres(_), Names::Taken) => "BEGIN; SELECT pg_advisory_xact_lock(7593017)",
+        };
+        self.plain(sql).await
     }
 
     pub(crate) async fn commit(&mut self) -> DbResult<()> {

@@ -10,6 +10,8 @@ pub enum StoreError {
     Away(String),
     #[error("The server is shutting down.")]
     Closed,
+    #[error("A stored file was being removed while it was asked for again.")]
+    Removed,
     #[error("DATABASE_URL is no PostgreSQL address such as postgres://user:password@host:5432/name.")]
     Address,
     #[error(

@@ -17,9 +17,13 @@ mod open;
 mod pause;
 mod read;
 mod render;
+mod retire;
 mod rows;
 mod schema;
+#[cfg(feature = "seed")]
+pub mod seed;
 mod store;
+mod sweep;
 mod writer;
 
 pub use beat::Leases;
@@ -28,3 +32,4 @@ pub use hints::Hint;
 pub use pause::{Backlog, lift_pause, look_at_pause, set_pause};
 pub use rows::*;
 pub use store::{Options, Store, check, new_attempt_id, new_media_id, new_task_id, now};
+pub use sweep::{Sweep, Swept};

@@ -164,11 +164,14 @@ pub(crate) async fn refuse_unfinished(data: &Path, source: &Source) -> Result<()
 
 /// On SQLite every older lease is dead, for its process is: due at once, no waiting.
 pub(crate) async fn raise_epoch(conn: &mut Conn) -> Result<(), sqlx::Error> {
-    const FREE: &str = "UPDATE work SET due_at = 0, fence = fence + 1 WHERE stage = 2";
+    // The second condition says what an index holds, so that the queue is not read.
+    const FREE: &str = "UPDATE work SET due_at = 0, fence = fence + 1 WHERE stage = 2 AND stage > 0";
+    const FREE_SWEEP: &str = "UPDATE meta SET value = 0 WHERE name = 'retention_lease'";
     const EPOCH: &str = "UPDATE meta SET value = value + 1 WHERE name = 'epoch'";
     conn.begin().await?;
     if matches!(conn, Conn::Sqlite(_)) {
         conn.rows(FREE, Vec::new()).await?;
+        conn.rows(FREE_SWEEP, Vec::new()).await?;
     }
     conn.rows(EPOCH, Vec::new()).await?;
     crash::point!("epoch.raised");

@@ -2,6 +2,7 @@
 
 use crate::{
     db::Val,
+    retire::blob_of,
     rows::{AttemptOutcome, Budget, Face, MediaRow, NewAttempt, NewTask, Save, Then},
 };
 use pixel_core::{
@@ -21,6 +22,15 @@ pub(crate) struct CreateRow {
     pub(crate) id: String,
     pub(crate) task: Values,
     pub(crate) work: Values,
+    pub(crate) media: Vec<Values>,
+    pub(crate) namings: Vec<Naming>,
+}
+
+/// A blob that a new row is to name, and the generation in which it was seen to be here.
+#[derive(Debug)]
+pub(crate) struct Naming {
+    pub(crate) blob: String,
+    pub(crate) seen: i64,
 }
 
 /// A [`Save`], ready to bind.
@@ -35,6 +45,7 @@ pub(crate) struct SaveRow {
     pub(crate) budget: Option<(String, Budget)>,
     pub(crate) outcome: Option<Values>,
     pub(crate) media: Vec<Values>,
+    pub(crate) namings: Vec<Naming>,
 }
 
 /// Our own shapes always serialise: they hold no maps with other keys than text.
@@ -81,7 +92,8 @@ pub(crate) fn create(task: &NewTask, lease: Duration) -> CreateRow {
         i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4).into(),
         i64::from(task.leased).into(),
     ];
-    CreateRow { id: id.to_owned(), task: public, work }
+    let (media, namings) = (task.media.iter().map(media).collect(), namings(&task.media));
+    CreateRow { id: id.to_owned(), task: public, work, media, namings }
 }
 
 pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
@@ -107,7 +119,13 @@ pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
         budget: save.attempt.as_ref().map(|a| (a.vendor.clone(), a.budget)),
         outcome: save.outcome.as_ref().map(|o| outcome(task_id, o)),
         media: save.media.iter().map(media).collect(),
+        namings: namings(&save.media),
     }
+}
+
+fn namings(media: &[MediaRow]) -> Vec<Naming> {
+    let naming = |row: &MediaRow| Naming { blob: blob_of(&row.facts.sha256).to_owned(), seen: row.seen };
+    media.iter().map(naming).collect()
 }
 
 fn face(task: &TaskId, face: &Face) -> Values {
@@ -151,11 +169,12 @@ fn outcome(task_id: &str, outcome: &AttemptOutcome) -> Values {
     ]
 }
 
-pub(crate) fn media(media: &MediaRow) -> Values {
+fn media(media: &MediaRow) -> Values {
     vec![
         media.id.as_str().into(),
         Val::TextOpt(media.task.as_ref().map(|id| id.as_str().to_owned())),
         json(&media.facts).into(),
         stamp(media.created_at),
+        blob_of(&media.facts.sha256).into(),
     ]
 }

@@ -32,6 +32,8 @@ pub struct NewTask {
     pub rank: i64,
     /// Leased to this process from birth, because nothing stands before it in the queue.
     pub leased: bool,
+    /// The stored inputs, under names of the task's own: they stay as long as it needs them.
+    pub media: Vec<MediaRow>,
     pub created_at: Stamp,
 }
 
@@ -58,6 +60,8 @@ pub struct TaskRow {
     pub updated_at: Stamp,
     pub started_at: Option<Stamp>,
     pub completed_at: Option<Stamp>,
+    /// How long its media and details were kept; set once they are removed.
+    pub kept: Option<Duration>,
 }
 
 /// The right to write to one task until the lease ends: the fence goes with every write.
@@ -174,6 +178,8 @@ pub enum Saved {
     Fenced,
     /// The budget, or a pause, does not admit the attempt for so long; nothing was written.
     Later(Duration),
+    /// A blob that the media name was, or is being, removed: publish it again. Nothing was written.
+    Removed,
 }
 
 /// No paid call may leave, on any replica.
@@ -191,6 +197,24 @@ pub struct MediaRow {
     pub task: Option<TaskId>,
     pub facts: Facts,
     pub created_at: Stamp,
+    /// [`Store::blob_generation`](crate::Store::blob_generation), read before the blob was published
+    /// or seen to be here.
+    pub seen: i64,
+}
+
+/// What an id of media stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    Here(Box<MediaRow>),
+    /// It was here until its task's time was over.
+    Removed,
+}
+
+/// A file that nobody names any more, and the row that stands for it until it is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doomed {
+    pub row: String,
+    pub sha256: String,
 }
 
 /// Which tasks a list shows; newest first.

@@ -10,8 +10,7 @@ use crate::{
     open::{self, Source},
     read, render,
     rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, MediaRow, NewTask, Pause, RankSpan, Save, Saved, Taken, TaskRow,
-        Then,
+        AttemptRow, Budget, Claimed, Filter, Lease, NewTask, Pause, RankSpan, Save, Saved, Stored, Taken, TaskRow, Then,
     },
     writer::{self, Pending},
 };
@@ -23,7 +22,10 @@ use pixel_core::{
 use std::{
     fs::File,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -55,6 +57,7 @@ struct Inner {
     heard: std::sync::Mutex<Option<mpsc::Receiver<Hint>>>,
     leases: Leases,
     lease: Duration,
+    generation: Arc<AtomicI64>,
     is_shared: bool,
     /// Holds the data folder on SQLite; released with the process, however it ends.
     _lock: Option<File>,
@@ -82,16 +85,19 @@ impl Store {
         let beat = Beat::start(source.clone(), leases.clone(), options.lease)?;
         let (inbox, mail) = mpsc::channel(INBOX);
         let (hints, heard) = Hints::start(&source).unzip();
+        let generation = Arc::new(AtomicI64::new(read::blob_generation(&pool).await?));
+        let writer = writer::run(source.clone(), conn, Arc::clone(&generation), mail);
         Ok(Self(Arc::new(Inner {
             pool,
             inbox: std::sync::Mutex::new(Some(inbox)),
-            writer: Mutex::new(Some(tokio::spawn(writer::run(source.clone(), conn, mail)))),
+            writer: Mutex::new(Some(tokio::spawn(writer))),
             checkpoint: tokio::spawn(checkpoint::run(source)),
             beat: std::sync::Mutex::new(Some(beat)),
             hints: std::sync::Mutex::new(hints),
             heard: std::sync::Mutex::new(heard),
             leases,
             lease: options.lease,
+            generation,
             is_shared,
             _lock: lock,
         })))
@@ -139,7 +145,7 @@ impl Store {
         self.0.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
-    async fn ask(&self, op: Op) -> Result<Out, StoreError> {
+    pub(crate) async fn ask(&self, op: Op) -> Result<Out, StoreError> {
         let (reply, answer) = oneshot::channel();
         let inbox = self.0.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let inbox = inbox.ok_or(StoreError::Closed)?;
@@ -152,7 +158,10 @@ impl Store {
     /// comes back as claimed.
     pub async fn create(&self, task: NewTask) -> Result<Option<Claimed>, StoreError> {
         let until = Instant::now() + self.0.lease;
-        self.ask(Op::Create(render::create(&task, self.0.lease))).await?;
+        if let Out::Removed = self.ask(Op::Create(render::create(&task, self.0.lease))).await? {
+            self.look_at_removals().await?;
+            return Err(StoreError::Removed);
+        }
         if !task.leased {
             return Ok(None);
         }
@@ -170,16 +179,15 @@ impl Store {
         }))
     }
 
-    /// Gives a published blob an id and an address.
-    pub async fn add_media(&self, media: &MediaRow) -> Result<(), StoreError> {
-        self.ask(Op::Media(render::media(media))).await.map(drop)
-    }
-
     /// Writes what a lease's holder has to write, if it still holds.
     pub async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
         let saved = match self.ask(Op::Save(render::save(save, now()))).await? {
             Out::Saved(saved) => saved,
-            Out::Done | Out::Claimed(_) | Out::Spent(_) => return Err(StoreError::Closed),
+            Out::Removed => {
+                self.look_at_removals().await?;
+                return Ok(Saved::Removed);
+            }
+            Out::Done | Out::Claimed(_) | Out::Spent(_) | Out::Swept(_) => return Err(StoreError::Closed),
         };
         let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
         if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
@@ -218,7 +226,7 @@ impl Store {
         let raw = match self.ask(op(lease_us)).await? {
             Out::Claimed(raw) => raw,
             Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
-            Out::Done | Out::Saved(_) => return Err(StoreError::Closed),
+            Out::Done | Out::Saved(_) | Out::Removed | Out::Swept(_) => return Err(StoreError::Closed),
         };
         let mut tasks = Vec::with_capacity(raw.len());
         for one in raw {
@@ -242,8 +250,24 @@ impl Store {
         read::list(&self.0.pool, filter, limit).await
     }
 
-    pub async fn media(&self, id: &MediaId) -> Result<Option<MediaRow>, StoreError> {
-        read::media(&self.0.pool, id).await
+    pub async fn media(&self, id: &MediaId) -> Result<Option<Stored>, StoreError> {
+        read::media(&self.0.pool, id, self.blob_generation()).await
+    }
+
+    /// How often blobs have been removed, as far as this process knows. Whoever publishes a blob
+    /// reads it first and hands it in with the row that names the blob.
+    pub fn blob_generation(&self) -> i64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
+    /// Learns of what other processes have removed.
+    pub async fn look_at_removals(&self) -> Result<(), StoreError> {
+        self.saw_generation(read::blob_generation(&self.0.pool).await?);
+        Ok(())
+    }
+
+    pub(crate) fn saw_generation(&self, generation: i64) {
+        self.0.generation.fetch_max(generation, Ordering::AcqRel);
     }
 
     pub async fn attempts(&self, task: &TaskId) -> Result<Vec<AttemptRow>, StoreError> {

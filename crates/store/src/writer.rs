@@ -3,12 +3,18 @@
 
 use crate::{
     StoreError,
-    apply::{Op, Out, apply},
+    apply::{Names, Op, Out, apply},
     crash,
-    db::Conn,
+    db::{Conn, Dialect},
     open::Source,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Operations of one transaction, at most.
@@ -22,8 +28,8 @@ pub(crate) struct Pending {
 }
 
 /// Runs until every sender is gone and everything sent has been written.
-pub(crate) async fn run(source: Source, first: Conn, mut inbox: mpsc::Receiver<Pending>) {
-    let mut link = Link { source, conn: Some(first) };
+pub(crate) async fn run(source: Source, first: Conn, generation: Arc<AtomicI64>, mut inbox: mpsc::Receiver<Pending>) {
+    let mut link = Link { source, conn: Some(first), generation };
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     while inbox.recv_many(&mut waiting, BATCH_MAX).await > 0 {
         let (ops, replies): (Vec<_>, Vec<_>) = waiting.drain(..).map(|p| (p.op, p.reply)).unzip();
@@ -44,6 +50,7 @@ pub(crate) async fn run(source: Source, first: Conn, mut inbox: mpsc::Receiver<P
 struct Link {
     source: Source,
     conn: Option<Conn>,
+    generation: Arc<AtomicI64>,
 }
 
 impl Link {
@@ -92,9 +99,13 @@ impl Link {
             Some(conn) => conn,
             None => self.source.connect().await?,
         };
-        conn.begin().await?;
+        let names = Names::of(ops);
+        conn.begin_with(names).await?;
         crash::point!("writer.begun");
-        let done = match apply(&mut conn, ops).await {
+        // On SQLite nobody else removes anything, so that it is known whether a sweep ever was.
+        let has_removed = names != Names::Untouched
+            && (conn.dialect() == Dialect::Postgres || self.generation.load(Ordering::Acquire) > 0);
+        let done = match apply(&mut conn, ops, has_removed).await {
             Ok(outs) => {
                 crash::point!("writer.applied");
                 conn.commit().await.map(|()| outs)

@@ -79,6 +79,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         cost: None,
         rank,
         leased: false,
+        media: Vec::new(),
         created_at: now(),
     }
 }

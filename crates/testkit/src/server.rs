@@ -56,6 +56,16 @@ impl Launch {
         self
     }
 
+    /// Where the server keeps its rows.
+    pub fn rows(&self) -> &Db {
+        &self.db
+    }
+
+    /// Its data folder.
+    pub fn folder(&self) -> &Path {
+        &self.data
+    }
+
     /// Shares a data folder with another server.
     pub fn data(mut self, folder: &Path) -> Self {
         self.data = folder.to_path_buf();
@@ -163,6 +173,15 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Resident memory at its most so far, as the kernel accounts for it; in MiB.
+    pub fn memory_peak_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells the most");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kibibytes");
+        kib >> 10
     }
 
     pub fn stdout(&self) -> String {

@@ -78,6 +78,7 @@ impl Rig {
             cost: plan.cost,
             rank: 0,
             leased: false,
+            media: Vec::new(),
             created_at,
         };
         self.engine.create(task).await.unwrap()
@@ -123,6 +124,7 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
         poll_min: None,
         hold: HoldRules { length: set.hold, policy: set.policy, projects: Default::default() },
         patience: Duration::from_secs(600),
+        retention: None,
         media: media::MediaLimits::default(),
         ffmpeg: None,
     };

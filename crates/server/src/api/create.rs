@@ -148,7 +148,8 @@ async fn create(
         return Err(ApiError::unavailable(why));
     }
     let mut params = shown(raw);
-    inputs::store(app, given, &mut checked, &mut params, &base).await?;
+    let id = new_task_id();
+    let media = inputs::store(app, &id, given, &mut checked, &mut params, &base).await?;
     let vendor = app.engine.lane(offer.vendor).ok_or_else(|| ApiError::unavailable("The vendor is not set up."))?;
     let plan = vendor.plan(&checked, card).map_err(|error| ApiError::bad(error.message))?;
     warnings.extend(plan.warnings);
@@ -162,7 +163,7 @@ async fn create(
     (work.warnings, work.cost, work.request_id) = (warnings.clone(), cost.clone(), request.0);
     let [project_id, source, source_id] = labels;
     let task = NewTask {
-        id: new_task_id(),
+        id,
         kind,
         model: card.id(),
         vendor: offer.vendor.to_owned(),
@@ -177,6 +178,7 @@ async fn create(
         cost,
         rank: 0,
         leased: false,
+        media,
         created_at: now(),
     };
     crash::point!("create.checked");

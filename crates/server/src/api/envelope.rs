@@ -102,6 +102,10 @@ impl From<StoreError> for ApiError {
                 retry_after: Some(Duration::from_secs(2)),
                 ..Self::unavailable("The database cannot be reached at the moment. Try again shortly.")
             },
+            StoreError::Removed => Self {
+                retry_after: Some(Duration::from_secs(1)),
+                ..Self::unavailable("An equal file was just being removed. Send the request again.")
+            },
             StoreError::Closed => Self::unavailable("The server is shutting down. Try again shortly."),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,11 +4,11 @@
 use super::{envelope::ApiError, origins, state::App, view};
 use base64::Engine as _;
 use pixel_core::{
-    id::MediaId,
+    id::{MediaId, TaskId},
     request::{Checked, Input, Kind, Mode, Origin, Role},
 };
 use pixel_engine::{AdmitError, Arrival};
-use pixel_store::{MediaRow, crash, new_media_id, now};
+use pixel_store::{MediaRow, Stored, crash, new_media_id, now};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -118,32 +118,45 @@ fn is_same(url: &Url, own: &Url) -> bool {
     host && matches!(url.scheme(), "http" | "https") && url.port_or_known_default() == own.port_or_known_default()
 }
 
-/// Stores data URIs, checks that own media exists, and puts the addresses into the parameters.
+/// Stores data URIs, checks that own media exists, and puts the addresses into the parameters. The
+/// rows are the task's own names of its inputs: whatever becomes of other tasks, these files stay.
 pub async fn store(
     app: &App,
+    task: &TaskId,
     given: Vec<Given>,
     checked: &mut Checked,
     params: &mut Value,
     base: &str,
-) -> Result<(), ApiError> {
+) -> Result<Vec<MediaRow>, ApiError> {
+    let mut rows = Vec::new();
     for (one, input) in given.into_iter().zip(&mut checked.inputs) {
-        match one.origin {
-            From::Ready(Origin::Media(id)) => {
-                if app.engine.store().media(&id).await?.is_none() {
-                    return Err(ApiError::bad(format!("'{}' names media that this server does not have.", one.field)));
-                }
-            }
-            From::Ready(Origin::Url(_)) => {}
+        let mut row = match one.origin {
+            From::Ready(Origin::Media(id)) => known(app, &one.field, &id).await?,
+            From::Ready(Origin::Url(_)) => continue,
             From::Data(bytes) => {
                 let row = store_bytes(app, &one.field, one.role, bytes).await?;
                 if let Some(slot) = params.pointer_mut(&one.pointer) {
                     *slot = Value::String(view::media_url(base, row.id.as_str(), &row.facts.ext));
                 }
-                input.origin = Origin::Media(row.id);
+                row
             }
-        }
+        };
+        row.task = Some(task.clone());
+        input.origin = Origin::Media(row.id.clone());
+        rows.push(row);
     }
-    Ok(())
+    Ok(rows)
+}
+
+/// Another name for media that is stored here.
+async fn known(app: &App, field: &str, id: &MediaId) -> Result<MediaRow, ApiError> {
+    match app.engine.store().media(id).await? {
+        Some(Stored::Here(row)) => Ok(MediaRow { id: new_media_id(), created_at: now(), ..*row }),
+        Some(Stored::Removed) => {
+            Err(ApiError::bad(format!("'{field}' names media that was removed when its time was over.")))
+        }
+        None => Err(ApiError::bad(format!("'{field}' names media that this server does not have."))),
+    }
 }
 
 async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Result<MediaRow, ApiError> {
@@ -160,7 +173,7 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
         AdmitError::Ours(error) => failed(error),
     })?;
     crash::point!("upload.published");
-    let facts = admitted.facts;
+    let (facts, seen) = (admitted.facts, admitted.seen);
     let family = match role {
         Role::Video => "video/",
         Role::Audio => "audio/",
@@ -170,8 +183,5 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
         let noun = family.trim_end_matches('/');
         return Err(ApiError::bad(format!("'{field}' must be {noun} data, but is {}.", facts.content_type)));
     }
-    let row = MediaRow { id: new_media_id(), task: None, facts, created_at: now() };
-    app.engine.store().add_media(&row).await?;
-    crash::point!("upload.stored");
-    Ok(row)
+    Ok(MediaRow { id: new_media_id(), task: None, facts, created_at: now(), seen })
 }

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use pixel_core::{id::MediaId, task::Facts};
+use pixel_store::Stored;
 use std::sync::Arc;
 use tokio_util::io::ReaderStream;
 
@@ -40,7 +41,7 @@ const CHUNK: usize = 64 << 10;
     responses(
         (status = 200, description = "The file; `Range` and `If-None-Match` are honoured", content_type = "application/octet-stream"),
         (status = 206, description = "A part of it"), (status = 304, description = "Unchanged"),
-        (status = 404, description = "No such resource", body = ErrorBody), (status = 416, description = "The range lies beyond the file", body = ErrorBody)
+        (status = 404, description = "No such resource", body = ErrorBody), (status = 410, description = "Removed: its task ended longer ago than media is kept", body = ErrorBody), (status = 416, description = "The range lies beyond the file", body = ErrorBody)
     )
 )]
 pub async fn get_media(
@@ -51,8 +52,11 @@ pub async fn get_media(
     let missing = || ApiError::missing(format!("There is no media '{file}'."));
     let (name, ext) = file.split_once('.').map_or((file.as_str(), None), |(name, ext)| (name, Some(ext)));
     let id = MediaId::parse(name).ok_or_else(missing)?;
-    let row = app.engine.store().media(&id).await?.filter(|row| ext.is_none_or(|ext| ext == row.facts.ext));
-    let row = row.ok_or_else(missing)?;
+    let row = match app.engine.store().media(&id).await? {
+        Some(Stored::Here(row)) if ext.is_none_or(|ext| ext == row.facts.ext) => row,
+        Some(Stored::Removed) => return Err(removed(&file)),
+        Some(Stored::Here(_)) | None => return Err(missing()),
+    };
     let tag = format!("\"{}\"", row.facts.sha256);
     if asked.get_all(header::IF_NONE_MATCH).iter().any(|value| lists_tag(value, &tag)) {
         return with_headers(&row.facts, &tag, StatusCode::NOT_MODIFIED, Body::empty());
@@ -70,7 +74,11 @@ pub async fn get_media(
         Wanted::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
         Wanted::Beyond => return Ok(beyond(length)),
     };
-    let blob = app.engine.blobs().open_range(&row.facts.sha256, start..end).await.map_err(unread)?;
+    let opened = app.engine.blobs().open_range(&row.facts.sha256, start..end).await;
+    if opened.is_err() && app.engine.store().media(&id).await? == Some(Stored::Removed) {
+        return Err(removed(&file));
+    }
+    let blob = opened.map_err(unread)?;
     let stream = ReaderStream::with_capacity(blob, CHUNK);
     let mut response = with_headers(&row.facts, &tag, status, Body::from_stream(stream))?;
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
@@ -80,6 +88,11 @@ pub async fn get_media(
         response.headers_mut().extend(value.ok().map(|value| (header::CONTENT_RANGE, value)));
     }
     Ok(response)
+}
+
+fn removed(file: &str) -> ApiError {
+    let message = format!("The media '{file}' was removed: its task ended longer ago than media is kept here.");
+    ApiError::new(StatusCode::GONE, message)
 }
 
 /// A 416 says how long the file is, in its message and in the header that clients read.

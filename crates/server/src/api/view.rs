@@ -11,6 +11,7 @@ use pixel_core::{
 use pixel_store::TaskRow;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// One generation.
@@ -27,7 +28,7 @@ pub struct TaskView {
     /// The parameters as asked; a data URI is shown as the address under which it was stored.
     #[schema(value_type = Object)]
     params: Box<RawValue>,
-    /// Set when the task is completed.
+    /// Set when the task is completed, until its media is removed.
     result: Option<ResultView>,
     /// Set when the task has failed.
     #[schema(value_type = Option<FailureView>)]
@@ -153,10 +154,11 @@ pub struct FileView {
 }
 
 /// The task as JSON, its addresses below `base`.
-pub fn task(row: TaskRow, base: &str) -> TaskView {
+pub fn task(mut row: TaskRow, base: &str) -> TaskView {
+    row.warnings.extend(row.kept.map(removed));
     let iso = |at: Option<Stamp>| at.map(Stamp::to_iso);
     TaskView {
-        result: (row.status == Status::Completed).then(|| result(row.kind, &row.made, base)),
+        result: (row.status == Status::Completed && row.kept.is_none()).then(|| result(row.kind, &row.made, base)),
         id: row.id.to_string(),
         kind: row.kind.as_str(),
         status: row.status.as_str(),
@@ -176,6 +178,16 @@ pub fn task(row: TaskRow, base: &str) -> TaskView {
         started_at: iso(row.started_at),
         completed_at: iso(row.completed_at),
     }
+}
+
+/// What a caller is told of a task whose media and details were kept for so long.
+fn removed(kept: Duration) -> Warning {
+    const DAY_S: u64 = 24 * 3600;
+    let seconds = kept.as_secs();
+    let (count, unit) = if seconds.is_multiple_of(DAY_S) { (seconds / DAY_S, "day") } else { (seconds, "second") };
+    let plural = if count == 1 { "" } else { "s" };
+    let message = format!("The media and details of this task were removed {count} {unit}{plural} after it ended.");
+    Warning::new("result", message)
 }
 
 fn result(kind: Kind, made: &[Made], base: &str) -> ResultView {

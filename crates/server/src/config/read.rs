@@ -64,6 +64,7 @@ pub fn settings(
             policy: read.text("hold.policy", parse::hold_policy)?,
             projects: read.projects()?,
         },
+        retention: read.retention()?,
         limits: Limits {
             body_bytes: read.whole("limits.body_bytes", BYTES)?,
             image_bytes: read.whole("limits.image_bytes", BYTES)?,
@@ -77,6 +78,10 @@ pub fn settings(
 
 /// From a size in which a request still fits to a tebibyte.
 const BYTES: RangeInclusive<i64> = 1024..=1 << 40;
+
+/// A retention is at least a second, and at most a hundred years.
+const DAYS_MIN: f64 = 1.0 / 86_400.0;
+const DAYS_MAX: f64 = 36_500.0;
 
 /// Takes single settings out of the layers.
 pub struct Reader<'a> {
@@ -148,6 +153,19 @@ impl Reader<'_> {
             Some(0) => Ok(None),
             Some(wait @ 1..=3_600_000) => Ok(Some(Duration::from_millis(wait.unsigned_abs()))),
             _ => wrong(format!("{value} is out of range"), "Use 1 to 3600000, or 0 for the catalogue's own"),
+        })
+    }
+
+    fn retention(&mut self) -> Result<Option<Duration>, Problem> {
+        self.value("retention.days", |value| match value.as_float().or(value.as_integer().map(|days| days as f64)) {
+            Some(0.0) => Ok(None),
+            Some(days) if (DAYS_MIN..=DAYS_MAX).contains(&days) => Ok(Some(Duration::from_secs_f64(days * 86_400.0))),
+            _ => wrong(
+                format!("{value} is out of range"),
+                format!(
+                    "Use 0 to keep everything, or a number of days up to {DAYS_MAX}; a fraction such as 0.5 is fine"
+                ),
+            ),
         })
     }
 

@@ -30,6 +30,8 @@ pub struct Settings {
     pub fetch: Fetch,
     pub engine: Engine,
     pub hold: Hold,
+    /// How long media and details are kept after a task's end; `None` is for ever.
+    pub retention: Option<Duration>,
     pub limits: Limits,
     /// Where a test lets this process die.
     pub crash_at: Option<CrashAt>,

@@ -39,6 +39,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("hold.time_s", "PIXEL_HOLD_S"),
     ("hold.policy", "PIXEL_HOLD_POLICY"),
     ("hold.projects", "PIXEL_HOLD_PROJECTS"),
+    ("retention.days", "PIXEL_RETENTION_DAYS"),
     ("limits.body_bytes", "PIXEL_BODY_BYTES"),
     ("limits.image_bytes", "PIXEL_IMAGE_BYTES"),
     ("limits.video_bytes", "PIXEL_VIDEO_BYTES"),

@@ -117,6 +117,7 @@ fn the_defaults_are_those_that_are_promised() {
     assert_eq!((settings.engine.poll_min, settings.engine.calls_max), (None, 2000));
     assert_eq!(settings.engine.staging, Duration::from_secs(3600));
     assert_eq!((settings.hold.time, settings.hold.policy), (Duration::from_secs(3600), HoldPolicy::Hold));
+    assert_eq!(settings.retention, None);
     assert_eq!(settings.log, Log { filter: "info".to_owned(), format: LogFormat::Auto });
     let limits = Limits {
         body_bytes: 33_554_432,
@@ -189,6 +190,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_HOLD_S", "5"),
         ("PIXEL_HOLD_POLICY", "lost"),
         ("PIXEL_HOLD_PROJECTS", "one=pay_again, two=hold"),
+        ("PIXEL_RETENTION_DAYS", "0.5"),
         ("PIXEL_BODY_BYTES", "2001"),
         ("PIXEL_IMAGE_BYTES", "2002"),
         ("PIXEL_VIDEO_BYTES", "2003"),
@@ -213,6 +215,7 @@ fn every_variable_of_the_table_sets_its_setting() {
     assert_eq!((settings.workers, settings.shutdown.as_secs()), (5, 4));
     assert_eq!(settings.database.url.unwrap().reveal(), "postgres://u@h/d");
     assert_eq!(settings.database.pool_size, 9);
+    assert_eq!(settings.retention, Some(Duration::from_secs(43_200)));
     assert_eq!(settings.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
     let origins = ["https://a.example", "http://b.example:8080"].map(ToOwned::to_owned).to_vec();
     assert_eq!(settings.cors, CorsOrigins::Listed(origins));

@@ -8,6 +8,7 @@ pub fn like(given: &Value, default: &Value) -> Result<(), Wrong> {
     let fits = match (given, default) {
         (Value::Array(items), Value::Array(_)) => items.iter().all(Value::is_str),
         (Value::Table(items), Value::Table(_)) => items.values().all(Value::is_str),
+        (Value::Integer(_), Value::Float(_)) => true,
         _ => given.same_type(default),
     };
     if fits {
@@ -25,6 +26,7 @@ pub fn from_text(text: &str, default: &Value) -> Result<Value, Wrong> {
     }
     match default {
         Value::Integer(_) => text.parse().map(Value::Integer).or_else(|_| mismatch(text, default)),
+        Value::Float(_) => text.parse().map(Value::Float).or_else(|_| mismatch(text, default)),
         Value::Boolean(_) => match text.to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Ok(Value::Boolean(true)),
             "false" | "0" | "no" | "off" => Ok(Value::Boolean(false)),
@@ -51,6 +53,7 @@ fn mismatch(text: &str, default: &Value) -> Result<Value, Wrong> {
     let remedy = match default {
         Value::Boolean(_) => "Use true or false",
         Value::Integer(_) => "Use digits only, such as 30",
+        Value::Float(_) => "Use digits, with a point where needed, such as 30 or 0.5",
         _ => "Write name=value pairs with commas between them",
     };
     wrong(format!("'{}' is not {name}", masked(text)), remedy)
@@ -64,7 +67,7 @@ fn describe(value: &Value) -> (&'static str, &'static str) {
         Value::Boolean(_) => ("true or false", "true, without quotes"),
         Value::Array(_) => ("a list of texts", "[\"one\", \"two\"]"),
         Value::Table(_) => ("a group of names with texts", "{ name = \"text\" }"),
-        Value::Float(_) => ("a number with a fraction", "1.5"),
+        Value::Float(_) => ("a number", "30 or 0.5, without quotes"),
         Value::Datetime(_) => ("a date", "2026-01-01"),
     }
 }

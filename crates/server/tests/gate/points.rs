@@ -150,7 +150,6 @@ const REACHES: &[Reach] = &[
     reach("create.stored", TWICE, PLAIN, all, always),
     reach("upload.staged", ONCE, &[Scene::Data], made, never),
     reach("upload.published", ONCE, &[Scene::Data], made, never),
-    reach("upload.stored", ONCE, &[Scene::Data], made, never),
     // The first writes are the claims of a start.
     reach("writer.received", &[1, 3, 5, 6, 7, 8], PLAIN, made, always),
     reach("writer.begun", &[1, 3, 5, 6, 7, 8], PLAIN, made, always),

@@ -27,6 +27,7 @@ mod objects;
 mod replicas;
 mod rolling;
 mod simulate;
+mod retention;
 mod support;
 mod tasks;
 mod vendors;

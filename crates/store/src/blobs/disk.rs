@@ -97,6 +97,11 @@ impl Disk {
         sync_folder(&self.staging)
     }
 
+    /// Removes a blob. One that has gone already is no error.
+    pub fn remove(&self, sha256: &str) -> io::Result<()> {
+        remove_if_there(&self.checked_path(sha256)?)
+    }
+
     pub fn settle(&self, handle: &Staged) -> io::Result<()> {
         remove_if_there(&self.staged_path(handle).with_extension(OWED))
     }

@@ -220,6 +220,22 @@ impl Blobs {
         .await
     }
 
+    /// Removes a blob. One that has gone already is no error. When this is right, says the store's
+    /// `retire.rs`.
+    pub async fn remove(&self, sha256: &str) -> io::Result<()> {
+        let name = sha256.to_owned();
+        match &self.objects {
+            Some(objects) => {
+                disk::check_hash(&name)?;
+                objects.remove(&name).await
+            }
+            None => {
+                let disk = Arc::clone(&self.disk);
+                blocking(move || disk.remove(&name)).await
+            }
+        }
+    }
+
     /// Opens a blob; the second value is its length.
     pub async fn open_read(&self, sha256: &str) -> io::Result<(BlobReader, u64)> {
         if let Some(objects) = &self.objects {

@@ -174,6 +174,11 @@ impl Objects {
         self.delete(&self.staging_key(handle)).await
     }
 
+    /// Removes a blob from the bucket.
+    pub async fn remove(&self, sha256: &str) -> io::Result<()> {
+        self.delete(&self.blob_key(sha256)).await
+    }
+
     async fn delete(&self, key: &Path) -> io::Result<()> {
         match within(ASK_TIME, self.0.store.delete(key)).await {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error.into()),
