@@ -14,6 +14,7 @@ mod offers;
 mod origins;
 mod page;
 mod state;
+mod strict;
 mod tasks;
 mod view;
 
