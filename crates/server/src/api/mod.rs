@@ -4,6 +4,7 @@ mod body;
 mod chat;
 mod create;
 mod envelope;
+mod framing;
 mod health;
 mod inputs;
 mod layers;
@@ -75,6 +76,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), origins::guard))
+        .layer(middleware::from_fn(framing::guard))
         .layer(layers::cors(&app.settings.cors))
         .layer(middleware::from_fn(layers::around))
         .with_state(app)
