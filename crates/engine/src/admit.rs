@@ -34,14 +34,24 @@ pub struct Admitted {
 }
 
 impl Engine {
-    /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. What is
-    /// unusable is left to the sweep. One trip to a blocking thread does it all.
+    /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. Of a fresh
+    /// file that is unusable nothing stays. One trip to a blocking thread does it all.
     pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
+        self.admit_as(arrival, "", preview).await
+    }
+
+    /// The same for media whose type must begin with `family`, such as `image/`.
+    pub async fn admit_as(
+        &self,
+        arrival: Arrival,
+        family: &'static str,
+        preview: bool,
+    ) -> Result<Admitted, AdmitError> {
         let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
         let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
         let work = move || {
             let _permit = permit;
-            take_in(&blobs, &limits, arrival, preview)
+            take_in(&blobs, &limits, arrival, family, preview)
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
@@ -51,6 +61,7 @@ fn take_in(
     blobs: &Blobs,
     limits: &media::MediaLimits,
     arrival: Arrival,
+    family: &str,
     preview: bool,
 ) -> Result<Admitted, AdmitError> {
     let (staged, is_named) = match arrival {
@@ -58,7 +69,13 @@ fn take_in(
         Arrival::Named(handle) => (blobs.staged(&handle)?, true),
     };
     let path = blobs.staged_path(&staged.handle);
-    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits)?;
+    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits);
+    let facts = facts.and_then(|facts| of_family(facts, family)).or_else(|unusable| {
+        if !is_named && let Err(error) = blobs.discard(&staged.handle) {
+            tracing::warn!(%error, "an unusable file is left to the sweep");
+        }
+        Err(unusable)
+    })?;
     let wanted = preview && media::needs_preview(&facts, limits);
     let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
     match is_named {
@@ -74,6 +91,16 @@ fn take_in(
         }
     });
     Ok(Admitted { facts, preview })
+}
+
+fn of_family(facts: Facts, family: &str) -> Result<Facts, media::Unusable> {
+    match facts.content_type.starts_with(family) {
+        true => Ok(facts),
+        false => {
+            let noun = family.trim_end_matches('/');
+            Err(media::Unusable { reason: format!("It must be {noun} data, but is {}.", facts.content_type) })
+        }
+    }
 }
 
 fn take_in_preview(blobs: &Blobs, limits: &media::MediaLimits, bytes: &[u8]) -> Result<Facts, AdmitError> {
