@@ -7,6 +7,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "the seed of a run is not a setting of the product")]
 
+mod bad_input;
 mod bounds;
 mod browser;
 mod chat;

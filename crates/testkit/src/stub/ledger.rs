@@ -19,6 +19,7 @@ pub(super) struct Ledger {
     memory: Memory,
     of_marker: HashMap<String, Account>,
     accepted_in_all: u64,
+    received_in_all: u64,
 }
 
 #[derive(Default)]
@@ -32,12 +33,13 @@ struct Account {
 
 impl Ledger {
     pub fn new(memory: Memory) -> Self {
-        Self { memory, of_marker: HashMap::new(), accepted_in_all: 0 }
+        Self { memory, of_marker: HashMap::new(), accepted_in_all: 0, received_in_all: 0 }
     }
 
     /// Notes a submission; returns how many of this marker were accepted before it.
     pub fn record(&mut self, vendor: &'static str, marker: &str, accepted: bool, body: &Value) -> usize {
         self.accepted_in_all += u64::from(accepted);
+        self.received_in_all += 1;
         let account = self.account(marker);
         let before = account.accepted;
         account.received += 1;
@@ -80,6 +82,10 @@ impl Ledger {
 
     pub fn of(&self, marker: &str) -> Vec<Submission> {
         self.of_marker.get(marker).map(|account| account.submissions.clone()).unwrap_or_default()
+    }
+
+    pub fn received_in_all(&self) -> u64 {
+        self.received_in_all
     }
 
     pub fn accepted_in_all(&self) -> u64 {

@@ -125,6 +125,11 @@ impl Stub {
         self.shared.state().ledger.accepted_in_all()
     }
 
+    /// Submissions that arrived in all, accepted or not.
+    pub fn received_in_all(&self) -> u64 {
+        self.shared.state().ledger.received_in_all()
+    }
+
     /// The most blocking calls that were open at the same time.
     pub fn most_at_once(&self) -> usize {
         self.shared.state().most_at_once

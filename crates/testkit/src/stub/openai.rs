@@ -132,6 +132,7 @@ fn served(file: &Bytes, media: &Media) -> Bytes {
     match media {
         Media::CutWithLength | Media::CutWithoutLength => file.slice(..file.len() / 2),
         Media::Html => Bytes::from_static(HTML.as_bytes()),
+        Media::These(bytes) => bytes.clone(),
         Media::Empty => Bytes::new(),
         Media::Whole | Media::ExpiredLinks(_) | Media::Redirect(_) => file.clone(),
     }

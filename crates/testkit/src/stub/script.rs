@@ -129,6 +129,8 @@ pub enum Media {
     CutWithLength,
     /// The connection's end is the only end, and it comes early.
     CutWithoutLength,
+    /// These bytes, called a picture.
+    These(bytes::Bytes),
     /// A web page, called a picture.
     Html,
     /// Nothing, called a picture.

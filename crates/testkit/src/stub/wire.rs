@@ -152,6 +152,7 @@ fn media(asked: &Asked, shared: &Shared) -> Answer {
         Media::Whole | Media::ExpiredLinks(_) => Answer::File { status: 200, content_type, bytes: file },
         Media::CutWithLength => Answer::CutWithLength { content_type, bytes: half, claimed: file.len() },
         Media::CutWithoutLength => Answer::UntilClose { content_type, bytes: half },
+        Media::These(bytes) => Answer::File { status: 200, content_type, bytes },
         Media::Html => Answer::text(200, content_type, HTML),
         Media::Empty => Answer::text(200, content_type, ""),
         Media::Redirect(to) => Answer::Redirect(to),
