@@ -9,6 +9,9 @@ mod admit;
 mod create;
 pub mod door;
 pub mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod inputs;
 mod lane;

@@ -299,6 +299,26 @@ fn read_ask(judge: Judge<'_>, asked: GenerationBody, kind: Kind) -> Result<(Ask,
     Ok((ask, given))
 }
 
+/// What is judged before anything is stored.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
+    let guard = pixel_engine::guard::Guard::new(&[]).map_err(ApiError::bad)?;
+    let asked: GenerationBody = body::typed(raw)?;
+    labels(&asked)?;
+    check_lengths(&asked)?;
+    let own = "http://127.0.0.1:8000";
+    let (ask, given) = read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind)?;
+    for card in pixel_vendors::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {
+        for stand_in in [true, false] {
+            if let Ok((checked, _)) = capability::check(ask.clone(), card, stand_in) {
+                assert!((1..=capability::N_MAX).contains(&checked.n) && checked.inputs.len() == given.len());
+                assert!(checked.size.is_none_or(|size| size.pixels() <= capability::PIXELS_MAX));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn bad_extra(name: &str, must: &str, given: &Value) -> ApiError {
     ApiError::bad(format!("'extraParams.{name}' must be {must}, got: {}.", body::shorten(given)))
 }

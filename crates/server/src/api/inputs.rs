@@ -110,7 +110,7 @@ impl Judge<'_> {
     }
 }
 
-fn decode(field: &str, text: &str) -> Result<Vec<u8>, ApiError> {
+pub fn decode(field: &str, text: &str) -> Result<Vec<u8>, ApiError> {
     let bad =
         |why: &str| ApiError::bad(format!("'{field}' must be a data URI such as data:image/png;base64,…: {why}."));
     let (head, data) = text.split_once(',').ok_or_else(|| bad("it has no comma"))?;

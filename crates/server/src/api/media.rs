@@ -147,6 +147,14 @@ fn read_range(text: &str, length: u64) -> Wanted {
     }
 }
 
+/// A part lies within the file.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(text: &str, length: u64) {
+    if let Wanted::Part(start, end) = read_range(text, length) {
+        assert!(start < end && end <= length, "{start} to {end} of {length}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,9 @@ mod chat;
 mod create;
 mod envelope;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod inputs;
 mod layers;

@@ -46,7 +46,7 @@ pub struct Decision {
 }
 
 /// Queries are read by name, so that a wrong one can be answered in our own words.
-type Asked = HashMap<String, String>;
+pub type Asked = HashMap<String, String>;
 
 fn unknown_task(id: &str) -> ApiError {
     ApiError::missing(format!("Task '{}' not found.", body::clip(id)))
@@ -142,6 +142,13 @@ fn read_filter(asked: &Asked) -> Result<Filter, ApiError> {
         source_id: text("sourceId"),
         before: before.transpose()?,
     })
+}
+
+/// The query of a list.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(asked: &Asked) -> Result<(), ApiError> {
+    number(asked, "limit", LIMIT_USUAL, 1..=LIMIT_MAX)?;
+    read_filter(asked).map(drop)
 }
 
 /// Decide what becomes of a submission whose outcome is unknown.
