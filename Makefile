@@ -1,5 +1,5 @@
 # Thin: what a target does stands in scripts/.
-.PHONY: help build run test check fix assets openapi bench controls deny
+.PHONY: help build run test check fix assets openapi bench controls fuzz deny
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -33,6 +33,9 @@ bench: assets ## Measure, on both databases (ARGS="--quick" proves that it works
 
 controls: assets ## Break rules on purpose; the tests must notice
 	@bash scripts/controls.sh
+
+fuzz: assets ## Fuzz every reader of foreign bytes (ARGS="--seconds 360")
+	@bash scripts/fuzz.sh $(ARGS)
 
 deny: ## Licences, bans and advisories of all dependencies (before a release)
 	@bash scripts/deny.sh

@@ -230,12 +230,21 @@ impl Notes<'_> {
             };
             param::fits(spec, &value).map_err(|must| {
                 let field = format!("extraParams.{name}");
-                let message = format!("'{field}' must be {must}, got: {value}.");
+                let message = format!("'{field}' must be {must}, got: {}.", shown(&value));
                 Refusal::new(field, message)
             })?;
             kept.insert(name, value);
         }
         Ok(kept)
+    }
+}
+
+/// A value for a message, at most 80 characters.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -149,7 +149,8 @@ impl Model {
 
 /// `5s`, `5`, `7.5s` in milliseconds.
 pub fn parse_duration_ms(text: &str) -> Option<u32> {
-    let seconds: f64 = text.trim().trim_end_matches(['s', 'S']).parse().ok()?;
+    let text = text.trim();
+    let seconds: f64 = text.strip_suffix(['s', 'S']).unwrap_or(text).parse().ok()?;
     // Bounded by an hour, so the product fits.
     (seconds > 0.0 && seconds <= 3600.0).then(|| (seconds * 1000.0).round() as u32)
 }
@@ -216,6 +217,9 @@ fn check_entry(model: &Model) -> Result<(), String> {
     for (key, label) in &model.durations {
         let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
         fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
+    }
+    if let Some(Makes::Range(bounds)) = &model.makes {
+        bounds.check()?;
     }
     match model.n_per_call {
         0 => Err("n_per_call is at least 1".to_owned()),

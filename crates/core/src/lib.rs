@@ -8,6 +8,9 @@ pub mod capability;
 pub mod catalog;
 pub mod chat;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod price;
 pub mod request;

@@ -158,6 +158,16 @@ fn pixels_apart(a: Size, b: Size) -> f64 {
 }
 
 impl Bounds {
+    /// Whether there is anything within: the error says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let sides = (1..=self.side_max).contains(&self.side_min) && self.multiple > 0;
+        let ratio = self.ratio_max >= 1.0 && self.ratio_max.is_finite();
+        match sides && ratio && self.pixels_min <= self.pixels_max {
+            true => Ok(()),
+            false => Err("makes.range has nothing within its bounds".to_owned()),
+        }
+    }
+
     fn nearest(&self, wanted: Size) -> Size {
         let ratio = wanted.ratio().clamp(1.0 / self.ratio_max, self.ratio_max);
         let area = (wanted.pixels() as f64).clamp(self.pixels_min as f64, self.pixels_max as f64);
@@ -172,9 +182,13 @@ impl Bounds {
         }
         // Rounding up may pass the area; one step down on the longer side never does.
         match exact.width >= exact.height {
-            true => Size::new(exact.width - self.multiple, exact.height),
-            false => Size::new(exact.width, exact.height - self.multiple),
+            true => Size::new(self.step_down(exact.width), exact.height),
+            false => Size::new(exact.width, self.step_down(exact.height)),
         }
+    }
+
+    fn step_down(&self, length: u32) -> u32 {
+        length.saturating_sub(self.multiple).max(self.side_min)
     }
 
     fn snap(&self, length: f64) -> u32 {

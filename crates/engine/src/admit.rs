@@ -54,11 +54,21 @@ impl Examined {
 }
 
 impl Engine {
-    /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. What is
-    /// unusable is left to the sweep. One trip to a blocking thread does it all on a disk; to an
-    /// object store the bytes go afterwards.
+    /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. Of a fresh
+    /// file that is unusable nothing stays. One trip to a blocking thread does it all on a disk; to
+    /// an object store the bytes go afterwards.
     pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
-        let examined = self.examine(arrival, preview).await?;
+        self.admit_as(arrival, "", preview).await
+    }
+
+    /// The same for media whose type must begin with `family`, such as `image/`.
+    pub async fn admit_as(
+        &self,
+        arrival: Arrival,
+        family: &'static str,
+        preview: bool,
+    ) -> Result<Admitted, AdmitError> {
+        let examined = self.examine(arrival, family, preview).await?;
         self.complete(examined).await
     }
 
@@ -80,7 +90,12 @@ impl Engine {
         Ok(Admitted { facts, preview, seen })
     }
 
-    pub(crate) async fn examine(&self, arrival: Arrival, preview: bool) -> Result<Examined, AdmitError> {
+    pub(crate) async fn examine(
+        &self,
+        arrival: Arrival,
+        family: &'static str,
+        preview: bool,
+    ) -> Result<Examined, AdmitError> {
         if let Arrival::Named(handle) = &arrival {
             self.0.blobs.bring(handle).await?;
         }
@@ -90,31 +105,53 @@ impl Engine {
         let seen = self.0.store.blob_generation();
         let work = move || {
             let _permit = permit;
-            take_in(&blobs, &limits, arrival, preview, seen)
+            take_in(&blobs, &limits, arrival, Wanted { family, preview, seen })
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
+}
+
+/// What the bytes must be, and what is wanted of them.
+struct Wanted {
+    family: &'static str,
+    preview: bool,
+    seen: i64,
 }
 
 fn take_in(
     blobs: &Blobs,
     limits: &media::MediaLimits,
     arrival: Arrival,
-    preview: bool,
-    seen: i64,
+    Wanted { family, preview, seen }: Wanted,
 ) -> Result<Examined, AdmitError> {
     let (staged, is_named) = match arrival {
         Arrival::Fresh(staged) => (staged, false),
         Arrival::Named(handle) => (blobs.staged(&handle)?, true),
     };
     let path = blobs.staged_path(&staged.handle);
-    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits)?;
+    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits);
+    let facts = facts.and_then(|facts| of_family(facts, family)).or_else(|unusable| {
+        if !is_named && let Err(error) = blobs.discard_fresh(&staged.handle) {
+            tracing::warn!(%error, "an unusable file is left to the sweep");
+        }
+        Err(unusable)
+    })?;
     let wanted = preview && media::needs_preview(&facts, limits);
     let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
     crash::point!("admit.examined");
     let publication = blobs.publish(&staged, is_named)?;
     let preview = bytes.and_then(|bytes| take_in_preview(blobs, limits, &bytes).inspect_err(without_preview).ok());
     Ok(Examined { facts, publication, preview, seen })
+}
+
+fn of_family(facts: Facts, family: &str) -> Result<Facts, media::Unusable> {
+    match facts.content_type.starts_with(family) {
+        true => Ok(facts),
+        false => {
+            let noun = family.trim_end_matches('/');
+            Err(media::Unusable { reason: format!("It must be {noun} data, but is {}.", facts.content_type) })
+        }
+    }
 }
 
 fn take_in_preview(

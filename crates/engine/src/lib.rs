@@ -10,6 +10,9 @@ mod create;
 pub mod door;
 mod doubt;
 pub mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 mod inputs;
 mod lane;

@@ -202,7 +202,7 @@ impl Engine {
             Source::Staged(handle) => (Arrival::Named(handle.clone()), false),
             Source::Link { url, .. } => (Arrival::Fresh(self.fetch_result(kind, url).await?), true),
         };
-        self.examine(arrival, preview).await.map_err(|error| match error {
+        self.examine(arrival, "", preview).await.map_err(|error| match error {
             AdmitError::Ours(error) if !is_link && error.kind() == io::ErrorKind::NotFound => {
                 match self.0.blobs.is_shared() {
                     // The server that received it may come back and bring it along.

@@ -18,6 +18,9 @@ pub struct Script {
     /// Results are pictures of about so many bytes, whatever was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<usize>,
+    /// Results are this file, called a picture; for programs only.
+    #[serde(skip)]
+    pub file: Option<bytes::Bytes>,
     /// Milliseconds between the bytes of a slow answer.
     pub pace_ms: u64,
     /// Seconds for which a handed-out link works.
@@ -39,6 +42,7 @@ impl Default for Script {
             polls: Span::default(),
             size: None,
             bytes: None,
+            file: None,
             pace_ms: 1_000,
             link_s: 3_600,
             faults: Vec::new(),

@@ -182,6 +182,9 @@ impl Shared {
     /// The file of a result.
     pub fn file(&self, job: &Job, index: u32) -> Bytes {
         let entry = &job.entry;
+        if let Some(file) = &job.script.file {
+            return file.clone();
+        }
         if entry.unit == Unit::Speech.name() {
             return media::wav(24_000, 1_000).into();
         }

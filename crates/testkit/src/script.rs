@@ -133,6 +133,8 @@ pub enum Media {
     CutWithLength,
     /// The connection's end is the only end, and it comes early.
     CutWithoutLength,
+    /// These bytes, called a picture.
+    These(bytes::Bytes),
     /// A web page, called a picture.
     Html,
     /// Nothing, called a picture.
@@ -165,7 +167,7 @@ impl End {
 impl Media {
     fn rule(&self) -> Option<Rule> {
         let kind = match self {
-            Self::Whole => return None,
+            Self::Whole | Self::These(_) => return None,
             Self::CutWithLength => Fault::CutWithLength,
             Self::CutWithoutLength => Fault::CutWithoutLength,
             Self::Html => Fault::HtmlMedia,
@@ -190,12 +192,17 @@ impl From<Script> for simulator::Script {
         let mut faults = submits(&script.submits);
         faults.extend(ends);
         faults.extend(script.media.rule());
+        let file = match &script.media {
+            Media::These(bytes) => Some(bytes.clone()),
+            _ => None,
+        };
         let latency_ms = u64::try_from(script.latency.as_millis()).unwrap_or(u64::MAX);
         Self {
             latency_ms: latency_ms.into(),
             polls: u64::from(script.polls).into(),
             size: script.size.map(|(width, height)| simulator::Size(width, height)),
             bytes: script.bytes,
+            file,
             faults,
             ..Self::default()
         }

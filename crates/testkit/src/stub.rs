@@ -111,6 +111,11 @@ impl Stub {
         self.counts(marker).received as usize
     }
 
+    /// Submissions that arrived in all, accepted or not.
+    pub fn received_in_all(&self) -> u64 {
+        self.simulator.counts(None, None).received
+    }
+
     /// Accepted submissions in all.
     pub fn accepted_in_all(&self) -> u64 {
         self.simulator.counts(None, None).accepted

@@ -7,6 +7,9 @@ use pixel_core::{chat::Writer, vendor::Vendor};
 use std::sync::Arc;
 
 mod dashscope;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inline;
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -63,8 +63,13 @@ impl Dialect {
     }
 
     /// As many outputs as the slot is to bring: those that the vendor left out are marked failed.
+    /// Where it brought more, what it made goes before what it failed at.
     pub fn complete(&self, job: &Job<'_>, mut outputs: Vec<Output>) -> Vec<Output> {
-        outputs.truncate(job.outputs as usize);
+        if outputs.len() > job.outputs as usize {
+            outputs.sort_by_key(|output| output.failed.is_some());
+            outputs.truncate(job.outputs as usize);
+            (0..).zip(&mut outputs).for_each(|(index, output)| output.index = index);
+        }
         for index in outputs.len()..job.outputs as usize {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             outputs.push(self.failed_output(job, index, "", "it returned fewer results than asked"));

@@ -63,6 +63,8 @@ impl Decoder {
                         let is_base64 = head.to_ascii_lowercase().ends_with(b";base64");
                         is_base64.then_some(()).ok_or("a data URI is not base64")?;
                         self.phase = Phase::Data;
+                    } else if !first.is_ascii() {
+                        return Err("the head of a data URI is no plain text".to_owned());
                     } else if head.len() == URI_HEAD_MAX {
                         return Err("the head of a data URI does not end".to_owned());
                     } else {

@@ -234,6 +234,10 @@ impl Scanner {
             let seen = if span > 0 {
                 let (now, later) = chunk.split_at(span);
                 *chunk = later;
+                // The skeleton would not show it. Folded to the end, which is faster than to stop.
+                if now.iter().fold(false, |found, byte| found | (*byte < b' ')) {
+                    return Err("a control character in media".to_owned());
+                }
                 decoder.push(now)?
             } else if matches!((&escape, byte), (Escape::None, b'"')) {
                 *chunk = rest;

@@ -10,6 +10,8 @@ mod body;
 mod client;
 mod decode;
 mod extract;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod multipart;
 #[cfg(test)]
 mod tests;

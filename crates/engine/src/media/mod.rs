@@ -139,6 +139,31 @@ fn survey(format: Format, source: &mut Source) -> Result<Survey, Unusable> {
     }
 }
 
+/// Walks a file as if it were of the format with this extension, whatever its first bytes say.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn walk_as(ext: &str, path: &Path) {
+    let all = [
+        Format::Png,
+        Format::Jpeg,
+        Format::Webp,
+        Format::Gif,
+        Format::Mp4,
+        Format::Mov,
+        Format::M4a,
+        Format::Webm,
+        Format::Mkv,
+        Format::Wav,
+        Format::Mp3,
+        Format::Ogg,
+        Format::Flac,
+    ];
+    let format = all.into_iter().find(|format| format.ext() == ext);
+    if let (Some(format), Ok(mut source)) = (format, Source::open(path)) {
+        // Either way it must come to an end.
+        let _ = survey(format, &mut source);
+    }
+}
+
 fn check_bytes(format: Format, bytes: u64, limits: &MediaLimits) -> Result<(), Unusable> {
     let bytes_max = match format.class() {
         Class::Image => limits.image_bytes,

@@ -1,14 +1,19 @@
 //! Reads JSON bodies whatever type they are declared as, and names the field that is wrong.
 
-use super::envelope::ApiError;
+use super::{envelope::ApiError, strict};
 use axum::{
     body::{Body, HttpBody},
     http::StatusCode,
 };
-use http_body_util::LengthLimitError;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    error::Error,
+    fmt::{self, Write},
+    io,
+    time::Duration,
+};
 
 /// What each field must be: the end of the sentence "'field' must be …".
 const MUST: &[(&str, &str)] = &[
@@ -32,6 +37,8 @@ const MUST: &[(&str, &str)] = &[
     ("max_tokens", "an integer of 0 or more"),
     ("max_completion_tokens", "an integer of 0 or more"),
     ("stream", "true or false"),
+    ("stream_options", "an object such as {\"include_usage\":true}"),
+    ("stream_options.include_usage", "true or false"),
     ("imageInputs[]", "an address"),
     ("extraParams.loras", "a list such as [{\"model\":\"provider/anime-style\",\"weight\":0.8}]"),
 ];
@@ -42,7 +49,7 @@ const ARRIVAL: Duration = Duration::from_secs(120);
 const LARGE_BYTES: usize = 256 << 10;
 
 /// The whole body, at most `limit` bytes.
-async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
+async fn bytes(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {limit} bytes, the most that is taken.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
@@ -51,30 +58,45 @@ async fn bytes(body: Body, limit: usize) -> Result<bytes::Bytes, ApiError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(ARRIVAL, axum::body::to_bytes(body, limit)).await {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    match tokio::time::timeout(ARRIVAL, collect(Limited::new(body, limit), announced)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>()) => {
-            Err(too_large())
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::bad(format!("The body could not be read: {error}."))),
         Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time. Send it again.")),
     }
+}
+
+/// One copy of a large body is enough; memory that is reserved is not used before it is filled.
+async fn collect(mut body: Limited<Body>, announced: usize) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    let mut bytes = Vec::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        if let Some(piece) = frame?.data_ref() {
+            bytes.extend_from_slice(piece);
+        }
+    }
+    Ok(bytes)
 }
 
 /// The body as a JSON object.
 pub async fn object(body: Body, limit: usize) -> Result<Value, ApiError> {
     let bytes = bytes(body, limit).await?;
     let is_large = bytes.len() > LARGE_BYTES;
-    let parse = move || serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
-    let parsed: Result<Value, _> = match is_large {
-        true => tokio::task::spawn_blocking(parse).await.map_err(|error| ApiError::bad(error.to_string()))?,
-        false => parse(),
+    let parsed = match is_large {
+        true => {
+            let parsing = tokio::task::spawn_blocking(move || read(&bytes)).await;
+            parsing.map_err(|error| ApiError::bad(error.to_string()))?
+        }
+        false => read(&bytes),
     };
-    let value =
-        parsed.map_err(|error| ApiError::bad(format!("The body must be a JSON object, but is not JSON: {error}.")))?;
-    match value {
-        Value::Object(_) => Ok(value),
-        other => Err(ApiError::bad(format!("The body must be a JSON object, got: {}.", shorten(&other)))),
+    parsed.map_err(ApiError::bad)
+}
+
+/// The object in these bytes; the error is a sentence for the caller.
+pub fn read(bytes: &[u8]) -> Result<Value, String> {
+    match strict::parse(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))? {
+        value @ Value::Object(_) => Ok(value),
+        other => Err(format!("The body must be a JSON object, got: {}.", shorten(&other))),
     }
 }
 
@@ -98,11 +120,69 @@ fn must(path: &str, given: &str, why: &str) -> String {
     }
 }
 
-/// A value for a message, at most 80 characters.
+/// A caller's text for a message, at most 200 characters.
+pub fn clip(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// A value for a message, at most 80 characters. Of a long one no more is written than is shown.
 pub fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    let mut start = Start(String::new());
+    match write!(start, "{value}") {
+        Ok(()) => start.0,
+        Err(_) => start.0 + "…",
+    }
+}
+
+/// The length of a value as JSON, which is not written for it.
+pub fn json_bytes(value: &Value) -> usize {
+    let mut count = Count(0);
+    // Counting does not fail, nor does writing a value that was read.
+    drop(serde_json::to_writer(&mut count, value));
+    count.0
+}
+
+/// Takes 80 characters.
+struct Start(String);
+
+impl fmt::Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let left = 80_usize.saturating_sub(self.0.chars().count());
+        let end = text.char_indices().nth(left).map_or(text.len(), |(end, _)| end);
+        self.0.push_str(&text[..end]);
+        if end == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_shown_in_short() {
+        assert_eq!(shorten(&json!({ "a": [1, "é"] })), r#"{"a":[1,"é"]}"#);
+        let long = shorten(&json!(["é".repeat(500)]));
+        assert_eq!((long.chars().count(), long.ends_with("é…")), (81, true));
+        assert_eq!(shorten(&json!("x".repeat(78))), format!("\"{}\"", "x".repeat(78)), "80 are shown whole");
+        for value in [json!(null), json!("é\n\"x"), json!({ "a": [1.5, { "b": "c" }] })] {
+            assert_eq!(json_bytes(&value), value.to_string().len());
+        }
     }
 }

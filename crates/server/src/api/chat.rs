@@ -36,7 +36,13 @@ pub struct ChatBody {
     max_completion_tokens: Option<u32>,
     seed: Option<i64>,
     #[schema(value_type = Option<Object>)]
-    stream_options: Option<Value>,
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StreamOptions {
+    include_usage: Option<bool>,
 }
 
 /// Write a text.
@@ -59,7 +65,7 @@ pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> 
     if let Some(why) = offer.disabled {
         return Err(ApiError::unavailable(why));
     }
-    let usage = asked.stream_options.as_ref().and_then(|o| o.get("include_usage")).and_then(Value::as_bool);
+    let usage = asked.stream_options.as_ref().and_then(|options| options.include_usage);
     let chat = Chat {
         messages,
         max_tokens: asked.max_completion_tokens.or(asked.max_tokens),
@@ -91,7 +97,7 @@ fn read_message(at: usize, message: &Value) -> Result<Message, ApiError> {
     let role = role.ok_or_else(|| ApiError::bad(format!("'messages[{at}].role' must be text such as 'user'.")))?;
     let text = match message.get("content") {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => {
+        Some(Value::Array(parts)) if parts.iter().all(Value::is_object) => {
             let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
             texts.collect::<Vec<_>>().join("\n")
         }
@@ -99,6 +105,22 @@ fn read_message(at: usize, message: &Value) -> Result<Message, ApiError> {
         Some(_) => return Err(ApiError::bad(format!("'messages[{at}].content' must be text or a list of parts."))),
     };
     Ok(Message { role: role.to_owned(), text })
+}
+
+/// What is judged, and what the writer without a network says to it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(raw: &Value) -> Result<(), ApiError> {
+    let asked: ChatBody = body::typed(raw)?;
+    let messages = read_messages(&asked.messages)?;
+    let seed = asked.seed.and_then(|seed| u64::try_from(seed).ok());
+    let max_tokens = asked.max_completion_tokens.or(asked.max_tokens);
+    let chat = Chat { messages, max_tokens, seed, body: raw.clone() };
+    let mut cards = pixel_vendors::fuzzing::CATALOG.models.iter();
+    let card = cards.find(|card| card.kind == Kind::Llm && card.provider == pixel_vendors::SANDBOX);
+    if let Some(Ok(written)) = card.map(|card| pixel_vendors::writer().write(&chat, card)) {
+        assert!(max_tokens.is_none_or(|most| written.completion_tokens <= most));
+    }
+    Ok(())
 }
 
 /// What every piece of one answer repeats.

@@ -3,7 +3,7 @@
 use super::{
     body,
     envelope::{ApiError, Envelope, ErrorBody, ok},
-    inputs::{self, Given},
+    inputs::{self, Given, Judge},
     layers::RequestId,
     state::App,
     view,
@@ -141,7 +141,7 @@ async fn create(
     let labels = labels(&asked)?;
     check_lengths(&asked)?;
     let base = view::base_url(app, headers);
-    let (ask, given) = read_ask(app, asked, kind, &base)?;
+    let (ask, given) = read_ask(Judge::of(app, &base), asked, kind)?;
     let offer = app.offer(card);
     let (mut checked, mut warnings) = capability::check(ask, card, offer.sandbox)?;
     if let Some(why) = offer.disabled {
@@ -226,7 +226,8 @@ fn check_lengths(asked: &GenerationBody) -> Result<(), ApiError> {
     }
     let Some(extra) = &asked.extra_params else { return Ok(()) };
     let is_input = |name: &str| matches!(name, "lastFrame" | "videoInput" | "audioInput");
-    let length = |(name, value): (&String, &Value)| if is_input(name) { 0 } else { value.to_string().len() };
+    let length =
+        |(name, value): (&String, &Value)| name.len() + if is_input(name) { 0 } else { body::json_bytes(value) };
     match extra.len() > EXTRA_MAX || extra.iter().map(length).sum::<usize>() > EXTRA_BYTES {
         true => {
             let must = format!("at most {EXTRA_MAX} parameters and {} KiB", EXTRA_BYTES >> 10);
@@ -250,7 +251,7 @@ fn labels(asked: &GenerationBody) -> Result<[Option<String>; 3], ApiError> {
 }
 
 /// The typed request, and its inputs as they were given.
-fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<(Ask, Vec<Given>), ApiError> {
+fn read_ask(judge: Judge<'_>, asked: GenerationBody, kind: Kind) -> Result<(Ask, Vec<Given>), ApiError> {
     if asked.prompt.trim().is_empty() {
         let what = if kind == Kind::Audio { "the text to speak" } else { "a text that says what to make" };
         return Err(ApiError::bad(format!("'prompt' is required: {what}.")));
@@ -279,7 +280,7 @@ fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<
     if seed.is_some_and(|seed| seed < -1) {
         return Err(ApiError::bad("'seed' must be 0 or more, or -1 for any."));
     }
-    let given = inputs::read(app, kind, mode, asked.image_inputs.unwrap_or_default(), &mut extra, base)?;
+    let given = inputs::read(judge, kind, mode, asked.image_inputs.unwrap_or_default(), &mut extra)?;
     let ask = Ask {
         kind,
         model: pixel_core::id::ModelId::parse(&asked.model)
@@ -300,6 +301,26 @@ fn read_ask(app: &App, asked: GenerationBody, kind: Kind, base: &str) -> Result<
         extra,
     };
     Ok((ask, given))
+}
+
+/// What is judged before anything is stored.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
+    let guard = pixel_engine::guard::Guard::new(&[]).map_err(ApiError::bad)?;
+    let asked: GenerationBody = body::typed(raw)?;
+    labels(&asked)?;
+    check_lengths(&asked)?;
+    let own = "http://127.0.0.1:8000";
+    let (ask, given) = read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind)?;
+    for card in pixel_vendors::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {
+        for stand_in in [true, false] {
+            if let Ok((checked, _)) = capability::check(ask.clone(), card, stand_in) {
+                assert!((1..=capability::N_MAX).contains(&checked.n) && checked.inputs.len() == given.len());
+                assert!(checked.size.is_none_or(|size| size.pixels() <= capability::PIXELS_MAX));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn bad_extra(name: &str, must: &str, given: &Value) -> ApiError {

@@ -1,5 +1,6 @@
 //! The one shape of every answer: `{"code","message","data"}`, or an error with its request id.
 
+use super::body::clip;
 use axum::{
     Json,
     http::{HeaderValue, Method, StatusCode, Uri, header},
@@ -129,10 +130,12 @@ impl IntoResponse for ApiError {
 }
 
 pub async fn not_found(method: Method, uri: Uri) -> ApiError {
-    ApiError::missing(format!("There is no {method} {}. The API is described at /docs.", uri.path()))
+    let (method, path) = (clip(method.as_str()), clip(uri.path()));
+    ApiError::missing(format!("There is no {method} {path}. The API is described at /docs."))
 }
 
 pub async fn not_allowed(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} does not take {method}. The API is described at /docs.", uri.path());
+    let (method, path) = (clip(method.as_str()), clip(uri.path()));
+    let message = format!("{path} does not take {method}. The API is described at /docs.");
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }

@@ -7,9 +7,10 @@ use pixel_core::{
     id::{MediaId, TaskId},
     request::{Checked, Input, Kind, Mode, Origin, Role},
 };
-use pixel_engine::{AdmitError, Arrival};
+use pixel_engine::{AdmitError, Arrival, guard::Guard};
 use pixel_store::{MediaRow, Stored, crash, new_media_id, now};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use url::Url;
 
 /// An input as it was given.
@@ -39,14 +40,27 @@ impl Given {
     }
 }
 
+/// What an input's address is judged by.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    pub guard: &'a Guard,
+    /// Addresses of this server: as the caller wrote it, as it is told, as it is.
+    pub own: [&'a str; 3],
+}
+
+impl<'a> Judge<'a> {
+    pub fn of(app: &'a App, base: &'a str) -> Self {
+        Self { guard: &app.guard, own: [base, app.settings.public_url.as_deref().unwrap_or(base), &app.address] }
+    }
+}
+
 /// Reads every input of a request; takes those of `extraParams` out of it.
 pub fn read(
-    app: &App,
+    judge: Judge<'_>,
     kind: Kind,
     mode: Option<Mode>,
     pictures: Vec<String>,
     extra: &mut Map<String, Value>,
-    base: &str,
 ) -> Result<Vec<Given>, ApiError> {
     let mut all = Vec::new();
     for (at, text) in pictures.iter().enumerate() {
@@ -56,7 +70,7 @@ pub fn read(
             _ => Role::Reference,
         };
         let field = format!("imageInputs[{at}]");
-        let origin = judge(app, &field, text, base)?;
+        let origin = judge.origin(&field, text)?;
         all.push(Given { role, field, pointer: format!("/imageInputs/{at}"), origin });
     }
     for (name, role) in [("lastFrame", Role::LastFrame), ("videoInput", Role::Video), ("audioInput", Role::Audio)] {
@@ -66,49 +80,54 @@ pub fn read(
             Some(Value::String(text)) => text,
             Some(_) => return Err(ApiError::bad(format!("'{field}' must be an address."))),
         };
-        let origin = judge(app, &field, &text, base)?;
+        let origin = judge.origin(&field, &text)?;
         all.push(Given { role, field, pointer: format!("/extraParams/{name}"), origin });
     }
     Ok(all)
 }
 
-fn judge(app: &App, field: &str, text: &str, base: &str) -> Result<From, ApiError> {
-    let text = text.trim();
-    if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-        return decode(field, text).map(From::Data);
+impl Judge<'_> {
+    fn origin(&self, field: &str, text: &str) -> Result<From, ApiError> {
+        let text = text.trim();
+        if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+            return decode(field, text).map(From::Data);
+        }
+        if let Some(id) = self.own_media(text) {
+            return Ok(From::Ready(Origin::Media(id)));
+        }
+        match self.guard.judge(text) {
+            Ok(url) => Ok(From::Ready(Origin::Url(url.to_string()))),
+            Err(refused) => Err(ApiError::bad(format!("'{field}' was refused: {}", refused.reason))),
+        }
     }
-    if let Some(id) = own_media(app, text, base) {
-        return Ok(From::Ready(Origin::Media(id)));
-    }
-    match app.guard.judge(text) {
-        Ok(url) => Ok(From::Ready(Origin::Url(url.to_string()))),
-        Err(refused) => Err(ApiError::bad(format!("'{field}' was refused: {}", refused.reason))),
+
+    /// The id in an address of our own media: by path alone, or at an address of this server.
+    fn own_media(&self, text: &str) -> Option<MediaId> {
+        let url = Url::parse(self.own[0]).and_then(|base| base.join(text)).ok()?;
+        let own = self.own.iter().filter_map(|own| Url::parse(own).ok()).find(|own| is_same(&url, own))?;
+        let file = url.path().strip_prefix(own.path().trim_end_matches('/'))?.strip_prefix("/media/")?;
+        MediaId::parse(file.split('.').next().unwrap_or(file))
     }
 }
 
-fn decode(field: &str, text: &str) -> Result<Vec<u8>, ApiError> {
+pub fn decode(field: &str, text: &str) -> Result<Vec<u8>, ApiError> {
     let bad =
         |why: &str| ApiError::bad(format!("'{field}' must be a data URI such as data:image/png;base64,…: {why}."));
     let (head, data) = text.split_once(',').ok_or_else(|| bad("it has no comma"))?;
     if !head.to_ascii_lowercase().ends_with(";base64") {
         return Err(bad("it is not marked as base64"));
     }
-    let compact: String = data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    // Most have no line breaks, and are large.
+    let compact: Cow<'_, str> = match data.contains(|c: char| c.is_ascii_whitespace()) {
+        true => data.chars().filter(|c| !c.is_ascii_whitespace()).collect::<String>().into(),
+        false => data.into(),
+    };
     let padded = compact.trim_end_matches('=');
     let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(padded);
     bytes.map_err(|_| bad("its base64 cannot be read")).and_then(|bytes| match bytes.is_empty() {
         true => Err(bad("it is empty")),
         false => Ok(bytes),
     })
-}
-
-/// The id in an address of our own media: by path alone, or at an address of this server.
-fn own_media(app: &App, text: &str, base: &str) -> Option<MediaId> {
-    let url = Url::parse(base).and_then(|base| base.join(text)).ok()?;
-    let known = [base, app.settings.public_url.as_deref().unwrap_or(base), &app.address];
-    let own = known.iter().filter_map(|own| Url::parse(own).ok()).find(|own| is_same(&url, own))?;
-    let file = url.path().strip_prefix(own.path().trim_end_matches('/'))?.strip_prefix("/media/")?;
-    MediaId::parse(file.split('.').next().unwrap_or(file))
 }
 
 /// Whether both are addresses of one server: loopback has several names.
@@ -168,20 +187,19 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
     let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;
     let staged = staging.map_err(std::io::Error::other).flatten().map_err(failed)?;
     crash::point!("upload.staged");
-    let admitted = app.engine.admit(Arrival::Fresh(staged), false).await.map_err(|error| match error {
-        AdmitError::Unusable(why) => ApiError::bad(format!("'{field}' cannot be used: {}", why.reason)),
-        AdmitError::Ours(error) => failed(error),
-    })?;
-    crash::point!("upload.published");
-    let (facts, seen) = (admitted.facts, admitted.seen);
     let family = match role {
         Role::Video => "video/",
         Role::Audio => "audio/",
         Role::Reference | Role::FirstFrame | Role::LastFrame => "image/",
     };
-    if !facts.content_type.starts_with(family) {
-        let noun = family.trim_end_matches('/');
-        return Err(ApiError::bad(format!("'{field}' must be {noun} data, but is {}.", facts.content_type)));
+    let admitted = app.engine.admit_as(Arrival::Fresh(staged), family, false).await;
+    crash::point!("upload.published");
+    match admitted {
+        Ok(admitted) => {
+            let (facts, seen) = (admitted.facts, admitted.seen);
+            Ok(MediaRow { id: new_media_id(), task: None, facts, created_at: now(), seen })
+        }
+        Err(AdmitError::Unusable(why)) => Err(ApiError::bad(format!("'{field}' cannot be used: {}", why.reason))),
+        Err(AdmitError::Ours(error)) => Err(failed(error)),
     }
-    Ok(MediaRow { id: new_media_id(), task: None, facts, created_at: now(), seen })
 }

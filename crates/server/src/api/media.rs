@@ -1,6 +1,7 @@
 //! `GET /media/{id}.{ext}`: stored files, with ranges and revalidation.
 
 use super::{
+    body::clip,
     envelope::{ApiError, ErrorBody},
     state::App,
 };
@@ -49,7 +50,7 @@ pub async fn get_media(
     Path(file): Path<String>,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let missing = || ApiError::missing(format!("There is no media '{file}'."));
+    let missing = || ApiError::missing(format!("There is no media '{}'.", clip(&file)));
     let (name, ext) = file.split_once('.').map_or((file.as_str(), None), |(name, ext)| (name, Some(ext)));
     let id = MediaId::parse(name).ok_or_else(missing)?;
     let row = match app.engine.store().media(&id).await? {
@@ -155,6 +156,14 @@ fn read_range(text: &str, length: u64) -> Wanted {
         }
         (Ok(first), _) if first >= length => Wanted::Beyond,
         _ => Wanted::All,
+    }
+}
+
+/// A part lies within the file.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(text: &str, length: u64) {
+    if let Wanted::Part(start, end) = read_range(text, length) {
+        assert!(start < end && end <= length, "{start} to {end} of {length}");
     }
 }
 

@@ -4,6 +4,10 @@ mod body;
 mod chat;
 mod create;
 mod envelope;
+mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod inputs;
 mod layers;
@@ -14,6 +18,7 @@ mod offers;
 mod origins;
 mod page;
 mod state;
+mod strict;
 mod tasks;
 mod view;
 
@@ -74,6 +79,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), origins::guard))
+        .layer(middleware::from_fn(framing::guard))
         .layer(layers::cors(&app.settings.cors))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), layers::around))
         .with_state(app)

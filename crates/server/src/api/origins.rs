@@ -16,7 +16,9 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    // The newer version of the protocol names its host in the address.
+    let named = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    let host = named.or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str));
     if !host.is_none_or(|host| is_ours(host, &app.settings)) {
         let message = "This server is not known by that name. Call it as localhost, or set PIXEL_PUBLIC_URL.";
         return ApiError::new(StatusCode::FORBIDDEN, message).into_response();

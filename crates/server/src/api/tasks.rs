@@ -46,10 +46,10 @@ pub struct Decision {
 }
 
 /// Queries are read by name, so that a wrong one can be answered in our own words.
-type Asked = HashMap<String, String>;
+pub type Asked = HashMap<String, String>;
 
 fn unknown_task(id: &str) -> ApiError {
-    ApiError::missing(format!("Task '{id}' not found."))
+    ApiError::missing(format!("Task '{}' not found.", body::clip(id)))
 }
 
 fn task_id(text: &str) -> Result<TaskId, ApiError> {
@@ -61,7 +61,7 @@ fn number(asked: &Asked, name: &str, usual: u32, range: std::ops::RangeInclusive
     let parsed = text.parse().ok().filter(|n| range.contains(n));
     parsed.ok_or_else(|| {
         let (low, high) = (range.start(), range.end());
-        ApiError::bad(format!("'{name}' must be an integer from {low} to {high}, got: '{text}'."))
+        ApiError::bad(format!("'{name}' must be an integer from {low} to {high}, got: '{}'.", body::clip(text)))
     })
 }
 
@@ -125,18 +125,24 @@ pub async fn list_tasks(
 }
 
 fn read_filter(asked: &Asked) -> Result<Filter, ApiError> {
-    let text = |name: &str| asked.get(name).filter(|text| !text.is_empty() && !text.contains('\0')).cloned();
+    // A filter that no task can have is a mistake, and must not show all of them.
+    if let Some((name, _)) = asked.iter().find(|(_, text)| text.contains('\0')) {
+        return Err(ApiError::bad(format!("'{name}' must not contain the character U+0000.")));
+    }
+    let text = |name: &str| asked.get(name).filter(|text| !text.is_empty()).cloned();
     let kind = text("type").map(|word| {
         let known = Kind::parse(&word).filter(|kind| *kind != Kind::Llm);
-        known.ok_or_else(|| ApiError::bad(format!("'type' must be 'image', 'video' or 'audio', got: '{word}'.")))
+        known.ok_or_else(|| {
+            ApiError::bad(format!("'type' must be 'image', 'video' or 'audio', got: '{}'.", body::clip(&word)))
+        })
     });
     let status = text("status").map(|word| {
         let must = "'status' must be 'pending', 'processing', 'completed' or 'failed'";
-        Status::parse(&word).ok_or_else(|| ApiError::bad(format!("{must}, got: '{word}'.")))
+        Status::parse(&word).ok_or_else(|| ApiError::bad(format!("{must}, got: '{}'.", body::clip(&word))))
     });
     let before = text("cursor").map(|word| {
         let must = "'cursor' must be the 'next_cursor' of an earlier page";
-        TaskId::parse(&word).ok_or_else(|| ApiError::bad(format!("{must}, got: '{word}'.")))
+        TaskId::parse(&word).ok_or_else(|| ApiError::bad(format!("{must}, got: '{}'.", body::clip(&word))))
     });
     Ok(Filter {
         kind: kind.transpose()?,
@@ -147,6 +153,13 @@ fn read_filter(asked: &Asked) -> Result<Filter, ApiError> {
         source_id: text("sourceId"),
         before: before.transpose()?,
     })
+}
+
+/// The query of a list.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(asked: &Asked) -> Result<(), ApiError> {
+    number(asked, "limit", LIMIT_USUAL, 1..=LIMIT_MAX)?;
+    read_filter(asked).map(drop)
 }
 
 /// Decide what becomes of a submission whose outcome is unknown.
@@ -167,7 +180,10 @@ pub async fn resolve_task(
     let raw = body::object(body, app.settings.limits.body_bytes).await?;
     let decision: Decision = body::typed(&raw)?;
     let choice = Choice::parse(&decision.choice).ok_or_else(|| {
-        ApiError::bad(format!("'choice' must be 'lost', 'search' or 'pay_again', got: '{}'.", decision.choice))
+        ApiError::bad(format!(
+            "'choice' must be 'lost', 'search' or 'pay_again', got: '{}'.",
+            body::clip(&decision.choice)
+        ))
     })?;
     app.engine.resolve(&id, choice).await.map_err(|error| match error {
         ResolveError::NoTask => unknown_task(id.as_str()),

@@ -8,6 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "the seed of a run is not a setting of the product")]
 
 mod backup;
+mod bad_input;
 mod bounds;
 mod browser;
 mod chat;

@@ -206,6 +206,11 @@ impl Blobs {
         self.objects.is_some()
     }
 
+    /// Drops a staged file that no row names and no bucket has. Blocking.
+    pub fn discard_fresh(&self, handle: &Staged) -> io::Result<()> {
+        self.disk.discard(handle)
+    }
+
     /// Drops a staged file. One that has gone already is no error.
     pub async fn discard(&self, handle: Staged) -> io::Result<()> {
         if let Some(objects) = &self.objects {

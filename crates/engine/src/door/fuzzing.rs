@@ -1,0 +1,46 @@
+//! The door's readers, for the entries of the fuzzer.
+
+use super::{
+    decode::{Decoder, Seen},
+    extract::{Scanner, Step},
+};
+use pixel_core::vendor::{Encoding, MediaAt, Staged};
+use serde_json::Value;
+
+/// The document without its media, and each piece of media.
+pub(crate) fn scanned<'a>(
+    media: &[MediaAt],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Value, Vec<Vec<u8>>), String> {
+    let (mut scanner, mut found, mut open) = (Scanner::new(media, 4 << 20), Vec::new(), Vec::new());
+    for mut piece in pieces {
+        while let Step::Media { bytes, last } = scanner.next(&mut piece)? {
+            open.extend(bytes);
+            if last {
+                scanner.place(&Staged(format!("m{}", found.len())))?;
+                found.push(std::mem::take(&mut open));
+            }
+        }
+    }
+    Ok((scanner.finish()?, found))
+}
+
+/// The bytes of one string; nothing for a link, and for what cannot be decoded.
+pub(crate) fn decoded<'a>(encoding: Encoding, pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+    let (mut decoder, mut bytes) = (Decoder::new(encoding), Vec::new());
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            // As the scanner does: byte by byte until it is clear what the string is.
+            let portion = if decoder.is_decided() { piece.len() } else { 1 };
+            let (now, later) = piece.split_at(portion);
+            if decoder.push(now).ok()? == Seen::Link {
+                return None;
+            }
+            piece = later;
+        }
+        bytes.extend(decoder.take());
+    }
+    decoder.end().ok()?;
+    bytes.extend(decoder.take());
+    Some(bytes)
+}
