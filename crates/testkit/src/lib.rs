@@ -9,6 +9,7 @@
 //! - [`postgres`]: a cluster that lives as long as the test.
 //! - [`rig`]: the three together, and [`on_both`], which runs a test on each database.
 //! - [`isolation`]: a network without a way out.
+//! - [`disk`]: disks that fill up, and system calls that fail.
 //! - [`client`], [`media`], [`canary`]: the public API, small files, an address nobody may touch.
 
 #![expect(clippy::expect_used, reason = "a harness that cannot go on fails its test, loudly")]
@@ -16,6 +17,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod disk;
 pub mod isolation;
 pub mod media;
 pub mod postgres;
