@@ -1,4 +1,4 @@
-//! A network namespace whose only interface is its own loopback.
+//! A network namespace whose only interface is its own loopback, and mounts that nobody else sees.
 //!
 //! A test that hands the server foreign, private or metadata addresses must not be able to reach
 //! them, least of all when the guard is broken on purpose. [`run`] starts the test's own program
@@ -40,8 +40,8 @@ fn namespace() -> Command {
     }
     let mut command = Command::new("unshare");
     match owner_of_self() {
-        0 => command.args(["--net", "--"]),
-        uid => command.args(["--user", "--net", &format!("--map-user={uid}"), "--keep-caps", "--"]),
+        0 => command.args(["--net", "--mount", "--"]),
+        uid => command.args(["--user", "--net", "--mount", &format!("--map-user={uid}"), "--keep-caps", "--"]),
     };
     command
 }
@@ -60,9 +60,14 @@ fn assert_no_way_out() {
     assert!(Path::new("/proc/self/ns/net").exists());
 }
 
+/// Mounts are only made where they vanish with the test.
+pub(crate) fn assert_inside(what: &str) {
+    assert!(std::env::var_os(INSIDE).is_some(), "{what} only inside a namespace of the test's own");
+}
+
 /// Gives an address to this namespace's loopback, so that a canary can listen on it.
 pub fn own_address(address: &str) {
-    assert!(std::env::var_os(INSIDE).is_some(), "addresses are only given out inside a network of the test's own");
+    assert_inside("addresses are given out");
     let status = Command::new("ip").args(["address", "replace", address, "dev", "lo"]).status().expect("ip starts");
     assert!(status.success(), "the address {address} could not be given to loopback");
 }

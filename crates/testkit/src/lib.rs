@@ -10,6 +10,7 @@
 //! - [`s3`]: a bucket on a real S3-compatible server.
 //! - [`rig`]: the three together, and [`on_both`], which runs a test on each database.
 //! - [`isolation`]: a network without a way out.
+//! - [`disk`]: disks that fill up, and system calls that fail.
 //! - [`client`], [`media`], [`canary`]: the public API, small files, an address nobody may touch.
 
 #![expect(clippy::expect_used, reason = "a harness that cannot go on fails its test, loudly")]
@@ -17,6 +18,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod disk;
 pub mod isolation;
 pub mod media;
 pub mod postgres;

@@ -46,7 +46,7 @@ pub async fn judge(rig: &Rig, world: &World, servers: &[Server], asked: &[Asked]
 }
 
 /// I4, the first half: nothing moves for ever.
-async fn rest(client: &Client, asked: &[Asked], tally: &Tally) -> Rested {
+pub async fn rest(client: &Client, asked: &[Asked], tally: &Tally) -> Rested {
     let end = Instant::now() + REST_LIMIT;
     loop {
         let tasks = witness::tasks(client).await;
@@ -153,7 +153,7 @@ async fn results(world: &World, client: &Client, rested: &Rested, tally: &Tally)
             tally.checked("I6", 1);
         }
     }
-    let objects = witness::objects(&world.data());
+    let objects = witness::objects(&world.blobs);
     tally.checked("I6", objects);
 }
 
@@ -169,7 +169,7 @@ fn path_of(url: &str) -> String {
 async fn no_leftovers(world: &World, tally: &Tally) {
     let end = Instant::now() + SWEEP_LIMIT;
     loop {
-        let staged = witness::staged(&world.data());
+        let staged = witness::staged(&world.blobs);
         if staged.is_empty() {
             return tally.checked("I7", 1);
         }

@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_methods, reason = "seeds and counts of a run are no settings of the product")]
 
+mod disk;
 mod judge;
 mod kills;
 mod leaks;

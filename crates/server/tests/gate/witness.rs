@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Every task that the server shows, by its mark.
@@ -39,8 +40,8 @@ pub async fn prices(client: &Client) -> HashMap<String, u64> {
 }
 
 /// Every stored object equals its name; returns how many there are.
-pub fn objects(data: &Path) -> usize {
-    let folder = data.join("blobs");
+pub fn objects(blobs: &Path) -> usize {
+    let folder = blobs.join("blobs");
     files(&folder).into_iter().map(|path| check_object(&path)).count()
 }
 
@@ -51,6 +52,17 @@ fn check_object(path: &Path) {
     assert_eq!(media::sha256_hex(&bytes), name, "I6: {} is not what its name says", path.display());
 }
 
+/// SQLite's own judgement of a database that nobody has open, by another program than ours.
+pub fn is_sound(database: &Path) {
+    let script =
+        "import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchone()[0])";
+    let answer = Command::new("python3").args(["-c", script]).arg(database).output();
+    let answer = answer.expect("install python3 (Debian: python3): it judges the database");
+    let said = String::from_utf8_lossy(&answer.stdout);
+    let why = String::from_utf8_lossy(&answer.stderr);
+    assert_eq!(said.trim(), "ok", "{} is corrupt: {why}", database.display());
+}
+
 /// The files of a folder and of all below it.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
@@ -59,8 +71,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Temporary files that are there now.
-pub fn staged(data: &Path) -> Vec<PathBuf> {
-    files(&data.join("staging"))
+pub fn staged(blobs: &Path) -> Vec<PathBuf> {
+    files(&blobs.join("staging"))
 }
 
 /// No secret stands in what the servers wrote, answered or keep. Returns how many places were read.

@@ -15,6 +15,8 @@ const STAGING_S: u32 = 5;
 pub struct World {
     pub vendors: Vendors,
     pub folder: PathBuf,
+    /// Where the media lie; the data folder, unless a test puts them on a disk of their own.
+    pub blobs: PathBuf,
     binary: PathBuf,
     db: Db,
 }
@@ -29,7 +31,8 @@ impl World {
             // The cluster trusts everybody: the password is there to be kept secret.
             Some(cluster) => Db::Postgres(cluster.database().replacen('@', &format!(":{PASSWORD}@"), 1)),
         };
-        Self { vendors: Vendors::start(), folder, binary: rig.binary().to_owned(), db }
+        let blobs = folder.join("data");
+        Self { vendors: Vendors::start(), folder, blobs, binary: rig.binary().to_owned(), db }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -49,6 +52,7 @@ impl World {
         let home = self.folder.join(name);
         std::fs::create_dir_all(&home).expect("the test's folder can be written");
         let launch = Launch::new(&self.binary, &home).data(&self.data()).db(self.db.clone());
+        let launch = launch.env("PIXEL_BLOBS", self.blobs.display());
         let launch = launch.env("PIXEL_LEASE_S", 1).env("PIXEL_STAGING_S", STAGING_S).env("PIXEL_LOG", "info");
         self.vendors.attach(launch)
     }
