@@ -1,7 +1,7 @@
 //! `pixel backup`, `pixel restore`, `pixel pause` and `pixel resume`: what they do to a store, and
 //! what they say about it.
 
-use crate::{config::Settings, filesystem};
+use crate::{bucket, config::Settings, filesystem};
 use pixel_store::{
     Backlog, Options,
     backup::{self, Manifest, MediaMode},
@@ -46,8 +46,20 @@ fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> 
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
+/// Opens the blobs where the settings say, once the rows are known to be there.
+async fn blobs_of(settings: &Settings) -> Result<impl FnOnce() -> std::io::Result<Blobs> + '_, Failure> {
+    let options = match &settings.bucket {
+        None => None,
+        Some(bucket) => Some(bucket::checked(bucket).await?),
+    };
+    Ok(move || match options {
+        None => Blobs::open(&settings.blobs),
+        Some(options) => Blobs::open_bucket(&settings.blobs, options),
+    })
+}
+
 async fn back_up(settings: &Settings, options: &Options, to: &Path) -> Result<(), Failure> {
-    let blobs = || Blobs::open(&settings.blobs);
+    let blobs = blobs_of(settings).await?;
     let manifest = backup::take(options, blobs, to, &mut progress).await?;
     for missing in &manifest.media.missing {
         note(&format!("warning: {missing} is named by a task, but is not in the store or not whole"));
@@ -57,7 +69,7 @@ async fn back_up(settings: &Settings, options: &Options, to: &Path) -> Result<()
 
 async fn restore(settings: &Settings, options: &Options, from: &Path) -> Result<(), Failure> {
     filesystem::refuse_network_disk(settings)?;
-    let blobs = || Blobs::open(&settings.blobs);
+    let blobs = blobs_of(settings).await?;
     let restored = backup::restore(from, options, blobs, &mut progress).await?;
     let manifest = &restored.manifest;
     say(&format!("Restored {} tasks and {}, as of {}.", tasks(manifest), media(manifest), manifest.taken_at))?;

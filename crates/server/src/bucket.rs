@@ -26,6 +26,12 @@ pub async fn check(bucket: &Bucket) -> Result<ObjectOptions, Unusable> {
     Ok(options)
 }
 
+/// The same with a sentence for whoever starts Pixel.
+pub async fn checked(bucket: &Bucket) -> Result<ObjectOptions, String> {
+    let sentence = |unusable: Unusable| format!("the media bucket {}. {}.", unusable.finding, unusable.remedy);
+    check(bucket).await.map_err(sentence)
+}
+
 fn options(bucket: &Bucket) -> Result<ObjectOptions, String> {
     Ok(ObjectOptions {
         bucket: bucket.name.clone(),

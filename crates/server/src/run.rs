@@ -146,9 +146,7 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
 
 async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
     let Some(bucket) = &settings.bucket else { return Ok(Blobs::open(&settings.blobs)?) };
-    let checked = bucket::check(bucket).await;
-    let options = checked.map_err(|unusable| format!("the media bucket {}. {}.", unusable.finding, unusable.remedy))?;
-    Ok(Blobs::open_bucket(&settings.blobs, options)?)
+    Ok(Blobs::open_bucket(&settings.blobs, bucket::checked(bucket).await?)?)
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.

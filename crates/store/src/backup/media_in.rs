@@ -6,7 +6,10 @@ use super::{
     manifest::{Manifest, MediaLine, MediaMode, hash_of},
     rows_in::Lines,
 };
-use crate::blobs::{Blobs, sync_folder};
+use crate::{
+    StoreError,
+    blobs::{Blobs, sync_folder},
+};
 use pixel_core::vendor::Staged;
 use std::{
     fs::{self, File},
@@ -18,21 +21,33 @@ use std::{
 /// How often a long copy says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-pub(super) fn read_media(from: &Path, manifest: &Manifest, blobs: &Blobs, say: Say<'_>) -> Result<(), BackupError> {
-    match manifest.media.mode {
-        MediaMode::Copied => {}
-        MediaMode::Referenced => return Err(BackupError::Referenced),
+pub(super) async fn read_media(
+    from: &Path,
+    manifest: &Manifest,
+    blobs: &Blobs,
+    say: Say<'_>,
+) -> Result<(), BackupError> {
+    let mode = manifest.media.mode;
+    if mode == MediaMode::Referenced && !blobs.is_shared() {
+        return Err(BackupError::Referenced);
     }
     let mut list = Lines::open(from, &manifest.media.list.path)?;
-    let (mut files, mut bytes, mut said) = (0_u64, 0, Instant::now());
+    let (mut files, mut bytes, mut missing, mut said) = (0_u64, 0, 0_u64, Instant::now());
     while let Some(line) = list.next::<MediaLine>()? {
         if line.sha256.len() != 64 || !is_hex(&line.sha256) {
             return Err(list.damaged("has a line without a hash"));
         }
         match &line.staged {
-            Some(handle) if handle.len() == 32 && is_hex(handle) => read_staged(from, &line, handle, blobs)?,
+            Some(handle) if handle.len() == 32 && is_hex(handle) => {
+                read_staged(from, &line, handle, blobs)?;
+                blobs.secure(&[Staged(handle.clone())]).await.map_err(StoreError::Io)?;
+            }
             Some(_) => return Err(list.damaged("has a line without a handle")),
-            None => read_blob(from, &line, blobs)?,
+            None if mode == MediaMode::Copied => read_blob(from, &line, blobs).await?,
+            None => {
+                let holds = blobs.holds(&line.sha256, line.bytes).await.map_err(StoreError::Io)?;
+                missing += u64::from(!holds);
+            }
         }
         files += 1;
         bytes += line.bytes;
@@ -42,6 +57,9 @@ pub(super) fn read_media(from: &Path, manifest: &Manifest, blobs: &Blobs, say: S
         }
     }
     say(format!("media: {files} files, {} MB", bytes >> 20));
+    if missing > 0 {
+        say(format!("warning: {missing} of them are no longer in the object store; their links will not work"));
+    }
     Ok(())
 }
 
@@ -49,9 +67,9 @@ fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn read_blob(from: &Path, line: &MediaLine, blobs: &Blobs) -> Result<(), BackupError> {
+async fn read_blob(from: &Path, line: &MediaLine, blobs: &Blobs) -> Result<(), BackupError> {
     let path = from.join("blobs").join(&line.sha256[..2]).join(&line.sha256);
-    let there = blobs.path(&line.sha256);
+    let there = blobs.file_path(&line.sha256).unwrap_or_else(|| PathBuf::from(&line.sha256));
     if let Ok(file) = File::open(&there) {
         // From a restore that was cut short, or a folder of media that survived.
         return match hash_of(file, |_| Ok(())).map_err(at(&there))? == (line.sha256.clone(), line.bytes) {
@@ -63,10 +81,11 @@ fn read_blob(from: &Path, line: &MediaLine, blobs: &Blobs) -> Result<(), BackupE
         };
     }
     let file = open(&path)?;
-    let mut stage = blobs.stage_blocking(line.bytes).map_err(at(&there))?;
+    let mut stage = blobs.stage_blocking(line.bytes);
     check(hash_of(file, |chunk| stage.write_all(chunk)), line, &path)?;
     let staged = stage.finish().map_err(at(&there))?;
-    blobs.publish(&staged.handle, &staged.sha256).map_err(at(&there))
+    let publication = blobs.publish(&staged, false).map_err(at(&there))?;
+    blobs.complete(publication).await.map_err(at(&there))
 }
 
 /// A staged file keeps its handle, by which a live row names it.

@@ -101,8 +101,8 @@ pub(super) fn write_media(
 }
 
 /// Media in a folder is part of the backup; an object store keeps its own.
-fn mode_of(_blobs: &Blobs) -> MediaMode {
-    MediaMode::Copied
+fn mode_of(blobs: &Blobs) -> MediaMode {
+    if blobs.is_shared() { MediaMode::Referenced } else { MediaMode::Copied }
 }
 
 #[derive(Default)]
@@ -171,7 +171,7 @@ impl MediaOut<'_> {
 
     /// `None`: it is in the backup already. `Some(false)`: it is not there, or not whole.
     fn bring(&mut self, facts: &Facts) -> Result<Option<bool>, BackupError> {
-        let from = self.blobs.path(&facts.sha256);
+        let Some(from) = self.blobs.file_path(&facts.sha256) else { return Ok(Some(true)) };
         let near = self.folder.join("blobs").join(facts.sha256.get(..2).unwrap_or("none"));
         let to = near.join(&facts.sha256);
         if to.exists() {

@@ -55,7 +55,7 @@ pub async fn restore(
     flush(above(data))?;
     place.prepare(&manifest).await?;
     let blobs = open_blobs().map_err(StoreError::Io)?;
-    media_in::read_media(from, &manifest, &blobs, &mut *say)?;
+    media_in::read_media(from, &manifest, &blobs, &mut *say).await?;
     let mut conn = place.source.connect().await?;
     let filled = fill(&mut conn, from, &manifest, say).await;
     let settled = match (&filled, place.is_file) {

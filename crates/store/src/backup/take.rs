@@ -71,13 +71,15 @@ async fn write_moment(conn: &mut Conn, blobs: &Blobs, folder: &Path, say: Say<'_
         let epoch = epoch(conn).await?;
         let handles = rows_out::staged(conn).await?;
         let gone = media_out::hold_staged(blobs, folder, &handles)?;
-        // The server has published one meanwhile and told the rows, which this moment cannot see.
-        if gone > 0 && left > 0 {
+        // The server has published one meanwhile and told the rows, which this moment cannot see. With
+        // an object store it may as well be another server's, which has left it there.
+        let elsewhere = blobs.is_shared();
+        if gone > 0 && left > 0 && !elsewhere {
             conn.rollback().await?;
             release(&folder.join("staging")).map_err(StoreError::Io)?;
             continue;
         }
-        let is_lost = |handle: &&Staged| !folder.join("staging").join(&handle.0).exists();
+        let is_lost = |handle: &&Staged| !elsewhere && !folder.join("staging").join(&handle.0).exists();
         let lost = handles.iter().filter(is_lost).map(|handle| format!("staged {}", handle.0)).collect();
         let tables = rows_out::write_tables(conn, folder, say).await?;
         conn.rollback().await?;

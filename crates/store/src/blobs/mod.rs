@@ -225,6 +225,22 @@ impl Blobs {
         .await
     }
 
+    /// The blob's file, where blobs are files.
+    pub(crate) fn file_path(&self, sha256: &str) -> Option<PathBuf> {
+        self.objects.is_none().then(|| self.disk.path(sha256))
+    }
+
+    /// Whether a whole blob of this length is there.
+    pub(crate) async fn holds(&self, sha256: &str, bytes: u64) -> io::Result<bool> {
+        match &self.objects {
+            Some(objects) => objects.is_stored(&objects.blob_key(sha256), bytes).await,
+            None => {
+                let path = self.disk.checked_path(sha256)?;
+                blocking(move || Ok(std::fs::metadata(path).is_ok_and(|meta| meta.len() == bytes))).await
+            }
+        }
+    }
+
     /// Removes a blob. One that has gone already is no error. When this is right, says the store's
     /// `retire.rs`.
     pub async fn remove(&self, sha256: &str) -> io::Result<()> {

@@ -123,7 +123,7 @@ impl Objects {
     }
 
     /// Whether an object of this length is there.
-    async fn is_stored(&self, key: &Path, bytes: u64) -> io::Result<bool> {
+    pub async fn is_stored(&self, key: &Path, bytes: u64) -> io::Result<bool> {
         match within(ASK_TIME, self.0.store.head(key)).await {
             Ok(meta) => Ok(meta.size == bytes),
             Err(Failed { kind: ErrorKind::NotFound, .. }) => Ok(false),
