@@ -4,6 +4,7 @@
 use super::{
     BackupError, Say, at,
     manifest::{Manifest, MediaLine, MediaMode, hash_of},
+    media_out::mode_of,
     rows_in::Lines,
 };
 use crate::blobs::{Blobs, sync_folder};
@@ -19,9 +20,10 @@ use std::{
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) fn read_media(from: &Path, manifest: &Manifest, blobs: &Blobs, say: Say<'_>) -> Result<(), BackupError> {
-    match manifest.media.mode {
-        MediaMode::Copied => {}
-        MediaMode::Referenced => return Err(BackupError::Referenced),
+    match (manifest.media.mode, mode_of(blobs)) {
+        (MediaMode::Copied, _) => {}
+        (MediaMode::Referenced, MediaMode::Referenced) => return Ok(()),
+        (MediaMode::Referenced, MediaMode::Copied) => return Err(BackupError::Referenced),
     }
     let mut list = Lines::open(from, &manifest.media.list.path)?;
     let (mut files, mut bytes, mut said) = (0_u64, 0, Instant::now());

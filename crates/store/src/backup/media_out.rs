@@ -51,15 +51,18 @@ fn copy(from: File, to: &Path) -> Result<(String, u64), BackupError> {
 }
 
 /// Takes hold of the staged files of live rows before the server, which goes on, publishes and
-/// drops them; says how many had gone already.
-pub(super) fn hold_staged(blobs: &Blobs, folder: &Path, handles: &[Staged]) -> Result<usize, BackupError> {
-    let (mut open, mut gone) = (Vec::new(), 0);
+/// drops them; says which had gone already. An object store has copies of its own.
+pub(super) fn hold_staged(blobs: &Blobs, folder: &Path, handles: &[Staged]) -> Result<Vec<String>, BackupError> {
+    let (mut open, mut gone) = (Vec::new(), Vec::new());
+    if mode_of(blobs) == MediaMode::Referenced {
+        return Ok(gone);
+    }
     for handle in handles {
         let to = folder.join("staging").join(&handle.0);
         match link(&blobs.staged_path(handle), &to)? {
             Brought::Linked => {}
             Brought::Open(file) => open.push((file, to)),
-            Brought::Gone => gone += 1,
+            Brought::Gone => gone.push(format!("staged {}", handle.0)),
         }
     }
     for (file, to) in open {
@@ -101,7 +104,7 @@ pub(super) fn write_media(
 }
 
 /// Media in a folder is part of the backup; an object store keeps its own.
-fn mode_of(_blobs: &Blobs) -> MediaMode {
+pub(super) fn mode_of(_blobs: &Blobs) -> MediaMode {
     MediaMode::Copied
 }
 

@@ -58,7 +58,7 @@ pub enum BackupError {
         "{name} has the schema {there}, and the backup {wanted}. Make a fresh, empty database and name it in DATABASE_URL."
     )]
     OtherSchema { name: String, there: i64, wanted: i64 },
-    #[error("The media of this backup stays in an object store, which this version of Pixel cannot use.")]
+    #[error("The media of this backup stays in an object store. Name that store in PIXEL_BLOBS.")]
     Referenced,
 }
 
