@@ -44,7 +44,8 @@ fn link(from: &Path, to: &Path) -> Result<Brought, BackupError> {
 }
 
 fn copy(from: File, to: &Path) -> Result<(String, u64), BackupError> {
-    let mut file = File::create(to).map_err(at(to))?;
+    // Never over a file that is there: it may be a link, and the store's own.
+    let mut file = File::create_new(to).map_err(at(to))?;
     let facts = hash_of(from, |chunk| file.write_all(chunk)).map_err(at(to))?;
     file.sync_data().map_err(at(to))?;
     Ok(facts)
