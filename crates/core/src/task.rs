@@ -137,7 +137,7 @@ impl Work {
 
     /// Whether a paid call that is not recorded here may have left.
     pub fn is_in_doubt(&self) -> bool {
-        self.in_doubt.is_some() || self.slots.iter().any(|slot| slot.doubt.is_some() && slot.is_unsent())
+        self.slots.iter().any(|slot| slot.doubt.or(self.in_doubt).is_some() && slot.is_unsent())
     }
 }
 

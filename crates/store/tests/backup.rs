@@ -88,7 +88,9 @@ fn fetching(blobs: &Blobs) -> (Work, Staged, String) {
     let input = blobs.stage_bytes(b"an input").unwrap();
     blobs.publish(&input.handle, &input.sha256).unwrap();
     let output = Output { index: 0, media: Source::Staged(staged.handle.clone()), poster: None, failed: None };
-    let state = SlotState::Fetching { mark: serde_json::json!({}), outputs: vec![output] };
+    // The vendor may have kept the handle in its mark as well.
+    let mark = serde_json::json!({ "answers": [staged.handle.to_json()] });
+    let state = SlotState::Fetching { mark, outputs: vec![output] };
     let inputs = vec![StoredInput { role: Role::Reference, facts: facts(&input.sha256, input.bytes) }];
     let work = Work { inputs: Some(inputs), slots: vec![Slot { state, ..Slot::new(0, 1) }], ..Work::default() };
     (work, staged.handle, input.sha256)
@@ -120,6 +122,8 @@ async fn a_staged_result_survives(rig: &Rig) {
         let media = &manifest.media;
         assert_eq!((media.mode, media.blobs, media.staged), (MediaMode::Copied, 1, 1), "{media:?}");
         assert_eq!(media.missing, Vec::<String>::new());
+        let own = fs::read(blobs.staged_path(&handle)).unwrap();
+        assert_eq!(own, b"a result that was paid for", "the store's own file is untouched");
         let there = if at == 0 { second.clone() } else { rig.place("third") };
         let restored = restore(&to, &there).await.unwrap();
         assert_eq!((restored.backlog.under_way, restored.backlog.in_doubt), (1, 0), "it is paid for");

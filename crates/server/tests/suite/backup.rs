@@ -407,7 +407,6 @@ async fn only_an_empty_place_is_restored_into(rig: Rig) {
 }
 
 /// What a later version leaves behind when it has changed the schema.
-// tidy: a database of a version that does not exist yet can be made in no other way
 const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success, execution_time, checksum) VALUES ";
 
 async fn make_newer(rig: &Rig, place: &Place) {

@@ -57,14 +57,15 @@ impl Draft {
         for entry in fs::read_dir(folder.join("blobs")).map_err(at(folder))? {
             flush(&entry.map_err(at(folder))?.path())?;
         }
-        fs::remove_file(folder.join(LOCK)).map_err(at(folder))?;
         flush(folder)?;
         // Never onto a folder that came up meanwhile: renaming replaces an empty one.
         if fs::symlink_metadata(to).is_ok() {
             return Err(BackupError::Exists(to.clone()));
         }
         fs::rename(folder, to).map_err(at(to))?;
-        flush(above(to))
+        flush(above(to))?;
+        // Last, for as long as it stands in the unfinished folder nobody else begins there.
+        fs::remove_file(to.join(LOCK)).map_err(at(to))
     }
 }
 

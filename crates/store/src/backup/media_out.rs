@@ -44,22 +44,26 @@ fn link(from: &Path, to: &Path) -> Result<Brought, BackupError> {
 }
 
 fn copy(from: File, to: &Path) -> Result<(String, u64), BackupError> {
-    let mut file = File::create(to).map_err(at(to))?;
+    // Never over a file that is there: it may be a link, and the store's own.
+    let mut file = File::create_new(to).map_err(at(to))?;
     let facts = hash_of(from, |chunk| file.write_all(chunk)).map_err(at(to))?;
     file.sync_data().map_err(at(to))?;
     Ok(facts)
 }
 
 /// Takes hold of the staged files of live rows before the server, which goes on, publishes and
-/// drops them; says how many had gone already.
-pub(super) fn hold_staged(blobs: &Blobs, folder: &Path, handles: &[Staged]) -> Result<usize, BackupError> {
-    let (mut open, mut gone) = (Vec::new(), 0);
+/// drops them; says which had gone already. An object store has copies of its own.
+pub(super) fn hold_staged(blobs: &Blobs, folder: &Path, handles: &[Staged]) -> Result<Vec<String>, BackupError> {
+    let (mut open, mut gone) = (Vec::new(), Vec::new());
+    if mode_of(blobs) == MediaMode::Referenced {
+        return Ok(gone);
+    }
     for handle in handles {
         let to = folder.join("staging").join(&handle.0);
         match link(&blobs.staged_path(handle), &to)? {
             Brought::Linked => {}
             Brought::Open(file) => open.push((file, to)),
-            Brought::Gone => gone += 1,
+            Brought::Gone => gone.push(format!("staged {}", handle.0)),
         }
     }
     for (file, to) in open {

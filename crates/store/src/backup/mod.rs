@@ -46,7 +46,7 @@ pub enum BackupError {
     NotABackup(PathBuf, String),
     #[error("This backup has the form {0}, which this version of Pixel does not know. Use a newer one.")]
     Format(u32),
-    #[error("The backup is damaged: {} {}. Take another backup; nothing was restored.", .0.display(), .1)]
+    #[error("The backup is damaged: {} {}. Use another backup: nothing was restored.", .0.display(), .1)]
     Damaged(PathBuf, String),
     #[error("{} is not empty. A restore needs a new or empty folder: name one with --data.", .0.display())]
     FolderInUse(PathBuf),

@@ -80,6 +80,9 @@ pub(super) async fn staged(conn: &mut Conn) -> Result<Vec<Staged>, BackupError> 
         Ok::<(), BackupError>(())
     })
     .await?;
+    // A vendor's mark may name what an output names.
+    handles.sort_by(|one, other| one.0.cmp(&other.0));
+    handles.dedup();
     Ok(handles)
 }
 

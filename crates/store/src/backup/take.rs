@@ -15,7 +15,7 @@ use crate::{
     schema,
     store::Options,
 };
-use pixel_core::{Stamp, vendor::Staged};
+use pixel_core::Stamp;
 use std::{fs, io, path::Path};
 
 /// Moments that are tried until one is found at which no staged file has gone.
@@ -73,17 +73,15 @@ async fn write_moment(conn: &mut Conn, blobs: &Blobs, folder: &Path, say: Say<'_
         let gone = media_out::hold_staged(blobs, folder, &handles)?;
         // The server has published one meanwhile and told the rows, which this moment cannot see. With
         // an object store it may as well be another server's, which has left it there.
-        let elsewhere = blobs.is_shared();
-        if gone > 0 && left > 0 && !elsewhere {
+        let gone = if blobs.is_shared() { Vec::new() } else { gone };
+        if !gone.is_empty() && left > 0 {
             conn.rollback().await?;
             release(&folder.join("staging")).map_err(StoreError::Io)?;
             continue;
         }
-        let is_lost = |handle: &&Staged| !elsewhere && !folder.join("staging").join(&handle.0).exists();
-        let lost = handles.iter().filter(is_lost).map(|handle| format!("staged {}", handle.0)).collect();
         let tables = rows_out::write_tables(conn, folder, say).await?;
         conn.rollback().await?;
-        return Ok(Moment { at, epoch, tables, lost });
+        return Ok(Moment { at, epoch, tables, lost: gone });
     }
     Err(StoreError::Closed.into())
 }
