@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[("answers", answers)];
 
 /// The catalogue, read once.
-pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(crate::CATALOG).unwrap_or_default());
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(crate::CATALOG).unwrap_or_default());
 
 /// Replies to one slot, at most.
 const REPLIES_MAX: usize = 8;

@@ -115,7 +115,7 @@ pub fn fuzz(raw: &Value) -> Result<(), ApiError> {
     let seed = asked.seed.and_then(|seed| u64::try_from(seed).ok());
     let max_tokens = asked.max_completion_tokens.or(asked.max_tokens);
     let chat = Chat { messages, max_tokens, seed, body: raw.clone() };
-    let mut cards = pixel_vendors::fuzzing::CATALOG.models.iter();
+    let mut cards = super::fuzzing::CATALOG.models.iter();
     let card = cards.find(|card| card.kind == Kind::Llm && card.provider == pixel_vendors::SANDBOX);
     if let Some(Ok(written)) = card.map(|card| pixel_vendors::writer().write(&chat, card)) {
         assert!(max_tokens.is_none_or(|most| written.completion_tokens <= most));

@@ -312,7 +312,7 @@ pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
     check_lengths(&asked)?;
     let own = "http://127.0.0.1:8000";
     let (ask, given) = read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind)?;
-    for card in pixel_vendors::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {
+    for card in super::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {
         for stand_in in [true, false] {
             if let Ok((checked, _)) = capability::check(ask.clone(), card, stand_in) {
                 assert!((1..=capability::N_MAX).contains(&checked.n) && checked.inputs.len() == given.len());

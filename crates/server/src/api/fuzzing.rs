@@ -2,8 +2,11 @@
 
 use super::{body, chat, create, inputs, media, tasks};
 use crate::config::{Environment, Flags, resolve};
-use pixel_core::request::Kind;
-use std::{io, path::Path};
+use pixel_core::{catalog::Catalog, request::Kind};
+use std::{io, path::Path, sync::LazyLock};
+
+/// The catalogue, read once.
+pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(pixel_vendors::CATALOG).unwrap_or_default());
 
 /// The entries by name; each has a folder of seeds.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -68,7 +71,7 @@ pub fn settings(data: &[u8]) {
             .map(|name| (name, first))
             .to_vec();
     for environment in [Environment::of(&[]), Environment::of(&variables)] {
-        if let Err(problems) = resolve(&Flags::default(), &environment, &read, 2, &pixel_vendors::fuzzing::CATALOG) {
+        if let Err(problems) = resolve(&Flags::default(), &environment, &read, 2, &CATALOG) {
             assert!(!problems.to_string().is_empty());
         }
     }
