@@ -7,7 +7,7 @@ use crate::{
     table::{Board, Figure, Unit, thousands},
     targets::Goal,
 };
-use pixel_store::{blobs::Blobs, seed};
+use pixel_store::seed;
 use pixel_testkit::{Script, Stub};
 use serde_json::json;
 use std::{
@@ -33,11 +33,11 @@ pub async fn measure(arena: &Arena<'_>, board: &mut Board) -> Result<()> {
     drop(server);
     seed::multiply(&arena.options(&launch), count, 0).await?;
     let data = arena.options(&launch).data;
-    let blobs = Blobs::open(&data)?;
     for at in 0..count {
-        let path = blobs.path(&seed::sha256(at));
-        fs::create_dir_all(path.parent().unwrap_or(&path))?;
-        fs::write(path, [0_u8; 64])?;
+        let name = seed::sha256(at);
+        let folder = data.join("blobs").join(&name[..2]);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), [0_u8; 64])?;
     }
     let request = create(SYNCHRONOUS);
     let mut samples = Vec::new();

@@ -128,3 +128,21 @@ pub(crate) fn size_of(text: Option<&str>, separator: char, otherwise: (u32, u32)
     };
     text.and_then(read).unwrap_or(otherwise)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_pictures_are_whole_and_differ() {
+        const BYTES: usize = 3 << 20;
+        let [first, second] = ["one", "two"].map(|note| large(BYTES, note));
+        assert!(first != second && (BYTES..BYTES + (1 << 17)).contains(&first.len()), "{} bytes", first.len());
+        // The decoder checks every chunk, the note's own too.
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&first[..])).read_info().expect("a header");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+        reader.next_frame(&mut pixels).expect("whole pixels");
+        reader.finish().expect("whole to its end");
+        assert_eq!(reader.info().uncompressed_latin1_text[0].text, "one");
+    }
+}

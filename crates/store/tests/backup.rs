@@ -73,6 +73,7 @@ fn task(work: Work) -> NewTask {
         cost: None,
         rank: 1,
         leased: false,
+        media: Vec::new(),
         created_at: now(),
     }
 }
@@ -82,11 +83,16 @@ fn facts(sha256: &str, bytes: u64) -> Facts {
     Facts { sha256: sha256.to_owned(), bytes, content_type, ext, size: None, duration_ms: None }
 }
 
+/// Where a published blob lies.
+fn file_of(data: &Path, sha256: &str) -> PathBuf {
+    data.join("blobs").join(&sha256[..2]).join(sha256)
+}
+
 /// A task whose result is staged, and whose input is stored without a row of its own.
 fn fetching(blobs: &Blobs) -> (Work, Staged, String) {
     let staged = blobs.stage_bytes(b"a result that was paid for").unwrap();
     let input = blobs.stage_bytes(b"an input").unwrap();
-    blobs.publish(&input.handle, &input.sha256).unwrap();
+    let _ = blobs.publish(&input, false).unwrap();
     let output = Output { index: 0, media: Source::Staged(staged.handle.clone()), poster: None, failed: None };
     // The vendor may have kept the handle in its mark as well.
     let mark = serde_json::json!({ "answers": [staged.handle.to_json()] });
@@ -129,7 +135,7 @@ async fn a_staged_result_survives(rig: &Rig) {
         assert_eq!((restored.backlog.under_way, restored.backlog.in_doubt), (1, 0), "it is paid for");
         let blobs = Blobs::open(&there.data).unwrap();
         assert_eq!(fs::read(blobs.staged_path(&handle)).unwrap(), b"a result that was paid for");
-        assert_eq!(fs::read(blobs.path(&input)).unwrap(), b"an input");
+        assert_eq!(fs::read(file_of(&there.data, &input)).unwrap(), b"an input");
         let again = Store::open(&there).await.unwrap();
         let claimed = again.claim_queued("acme", Budget::default(), 9).await.unwrap().tasks;
         assert_eq!(claimed.iter().map(|one| &one.lease.task).collect::<Vec<_>>(), [&id]);
@@ -172,8 +178,8 @@ async fn what_is_lost_already_is_named_and_does_not_stop_a_backup(rig: &Rig) {
     let blobs = Blobs::open(&first.data).unwrap();
     let (work, handle, input) = fetching(&blobs);
     store.create(task(work)).await.unwrap();
-    blobs.discard(&handle).unwrap();
-    fs::remove_file(blobs.path(&input)).unwrap();
+    blobs.discard_fresh(&handle).unwrap();
+    fs::remove_file(file_of(&first.data, &input)).unwrap();
     let to = rig.folder.path().join("backup");
     let manifest = take(&first, &to).await.unwrap();
     assert_eq!(manifest.media.missing, [format!("staged {}", handle.0), input]);

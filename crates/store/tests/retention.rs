@@ -225,7 +225,7 @@ async fn no_file_goes_under_its_publisher(rig: &Rig) {
             let named = loop {
                 let seen = store.blob_generation();
                 let staged = blobs.stage_bytes(&[at % 3; 100]).unwrap();
-                blobs.publish(&staged.handle, &staged.sha256).unwrap();
+                let _ = blobs.publish(&staged, false).unwrap();
                 tokio::task::yield_now().await;
                 let row = MediaRow { seen, ..media(store, &new.id, &staged.sha256) };
                 match end(store, &lease, now(), vec![row.clone()]).await {
@@ -234,7 +234,8 @@ async fn no_file_goes_under_its_publisher(rig: &Rig) {
                     other => panic!("{other:?}"),
                 };
             };
-            let is_here = blobs.path(&named.facts.sha256).exists();
+            let sha256 = &named.facts.sha256;
+            let is_here = rig.folder.path().join("blobs").join(&sha256[..2]).join(sha256).exists();
             let row = store.media(&named.id).await.unwrap();
             assert!(is_here || row == Some(Stored::Removed), "a file that is named is gone");
         }
@@ -246,7 +247,9 @@ async fn no_file_goes_under_its_publisher(rig: &Rig) {
         loop {
             let swept = sweep.step(removed, now(), KEPT, 8).await.unwrap().unwrap();
             rounds.fetch_add(u32::try_from(swept.doomed.len()).unwrap(), Ordering::Relaxed);
-            swept.doomed.iter().for_each(|one| blobs.remove(&one.sha256).unwrap());
+            for one in &swept.doomed {
+                blobs.remove(&one.sha256).await.unwrap();
+            }
             removed = swept.doomed;
             let is_over = Instant::now() >= until;
             stop.store(is_over, Ordering::Relaxed);

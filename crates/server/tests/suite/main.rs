@@ -16,7 +16,7 @@ mod contract;
 mod crash;
 mod docs;
 mod examples;
-mod faults;
+// mod faults;
 mod flush;
 mod held;
 mod inputs;
