@@ -6,8 +6,11 @@ use crate::{
     size::{Level, Size, parse_ratio},
 };
 
+/// A name and what takes the bytes.
+pub type Entry = (&'static str, fn(&[u8]));
+
 /// The entries by name; each has a folder of seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("texts", texts), ("catalog", catalog)];
+pub const TARGETS: &[Entry] = &[("texts", texts), ("catalog", catalog)];
 
 /// Ids, sizes, ratios and durations, as callers write them.
 pub fn texts(data: &[u8]) {

@@ -130,11 +130,11 @@ fn take_in(
     };
     let path = blobs.staged_path(&staged.handle);
     let facts = media::examine(&path, &staged.sha256, staged.bytes, limits);
-    let facts = facts.and_then(|facts| of_family(facts, family)).or_else(|unusable| {
+    let facts = facts.and_then(|facts| of_family(facts, family)).map_err(|unusable| {
         if !is_named && let Err(error) = blobs.discard_fresh(&staged.handle) {
             tracing::warn!(%error, "an unusable file is left to the sweep");
         }
-        Err(unusable)
+        unusable
     })?;
     let wanted = preview && media::needs_preview(&facts, limits);
     let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();

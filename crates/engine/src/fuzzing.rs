@@ -13,8 +13,11 @@ use serde_json::Value;
 use std::{net::IpAddr, path::Path};
 use url::{Host, Url};
 
+/// A name and what takes the bytes.
+pub type Entry = (&'static str, fn(&[u8]));
+
 /// The entries by name; each has a folder of seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Entry] = &[
     ("guard", guard),
     ("media", media),
     ("pictures", pictures),

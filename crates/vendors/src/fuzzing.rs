@@ -13,8 +13,11 @@ use pixel_core::{
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 
+/// A name and what takes the bytes.
+pub type Entry = (&'static str, fn(&[u8]));
+
 /// The entries by name; each has a folder of seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("answers", answers)];
+pub const TARGETS: &[Entry] = &[("answers", answers)];
 
 /// The catalogue, read once.
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(crate::CATALOG).unwrap_or_default());

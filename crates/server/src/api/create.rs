@@ -30,6 +30,18 @@ const INPUTS_MAX: usize = 64;
 /// Further parameters of one request, and their length as JSON.
 const EXTRA_MAX: usize = 64;
 const EXTRA_BYTES: usize = 64 << 10;
+/// Texts, and how many characters each may have.
+const TEXTS: &[(&str, usize)] = &[
+    ("prompt", TEXT_CHARS),
+    ("negativePrompt", TEXT_CHARS),
+    ("resolution", LABEL_CHARS),
+    ("aspectRatio", LABEL_CHARS),
+    ("duration", LABEL_CHARS),
+    ("voice", LABEL_CHARS),
+    ("projectId", LABEL_CHARS),
+    ("source", LABEL_CHARS),
+    ("sourceId", LABEL_CHARS),
+];
 /// Most parameters of a kind that a caller names are shown again under these names.
 const SHOWN: &[&str] = &[
     "prompt",
@@ -136,10 +148,10 @@ async fn create(
         // The model comes first: its sentences are the contract's own.
         check_kind(app.find_model(model)?, kind)?;
     }
+    check_lengths(&raw)?;
     let asked: GenerationBody = body::typed(&raw)?;
     let card = app.find_model(&asked.model)?;
     let labels = labels(&asked)?;
-    check_lengths(&asked)?;
     let base = view::base_url(app, headers);
     let (ask, given) = read_ask(Judge::of(app, &base), asked, kind)?;
     let offer = app.offer(card);
@@ -204,27 +216,21 @@ fn check_kind(card: &Model, kind: Kind) -> Result<(), ApiError> {
     )))
 }
 
-/// Bounds on what a task row holds: lists show hundreds of them at once.
-fn check_lengths(asked: &GenerationBody) -> Result<(), ApiError> {
-    let texts = [
-        ("prompt", Some(&asked.prompt), TEXT_CHARS),
-        ("negativePrompt", asked.negative_prompt.as_ref(), TEXT_CHARS),
-        ("resolution", asked.resolution.as_ref(), LABEL_CHARS),
-        ("aspectRatio", asked.aspect_ratio.as_ref(), LABEL_CHARS),
-        ("duration", asked.duration.as_ref(), LABEL_CHARS),
-        ("voice", asked.voice.as_ref(), LABEL_CHARS),
-    ];
-    for (field, text, most) in texts {
+/// Bounds on what a task row holds: lists show hundreds of them at once. Judged before anything is
+/// copied out of the body.
+fn check_lengths(raw: &Value) -> Result<(), ApiError> {
+    for (field, most) in TEXTS {
+        let text = raw.get(field).and_then(Value::as_str);
         // Bytes first: counting characters of a short text is not worth it.
-        if text.is_some_and(|text| text.len() > most && text.chars().count() > most) {
+        if text.is_some_and(|text| text.len() > *most && text.chars().count() > *most) {
             return Err(ApiError::bad(format!("'{field}' must be at most {most} characters.")));
         }
     }
-    let inputs = asked.image_inputs.as_ref().map_or(0, Vec::len);
+    let inputs = raw.get("imageInputs").and_then(Value::as_array).map_or(0, Vec::len);
     if inputs > INPUTS_MAX {
         return Err(ApiError::bad(format!("'imageInputs' must be at most {INPUTS_MAX} addresses, got: {inputs}.")));
     }
-    let Some(extra) = &asked.extra_params else { return Ok(()) };
+    let Some(extra) = raw.get("extraParams").and_then(Value::as_object) else { return Ok(()) };
     let is_input = |name: &str| matches!(name, "lastFrame" | "videoInput" | "audioInput");
     let length =
         |(name, value): (&String, &Value)| name.len() + if is_input(name) { 0 } else { body::json_bytes(value) };
@@ -307,9 +313,9 @@ fn read_ask(judge: Judge<'_>, asked: GenerationBody, kind: Kind) -> Result<(Ask,
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
     let guard = pixel_engine::guard::Guard::new(&[]).map_err(ApiError::bad)?;
+    check_lengths(raw)?;
     let asked: GenerationBody = body::typed(raw)?;
     labels(&asked)?;
-    check_lengths(&asked)?;
     let own = "http://127.0.0.1:8000";
     let (ask, given) = read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind)?;
     for card in super::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {

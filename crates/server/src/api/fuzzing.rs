@@ -8,8 +8,11 @@ use std::{io, path::Path, sync::LazyLock};
 /// The catalogue, read once.
 pub static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(pixel_vendors::CATALOG).unwrap_or_default());
 
+/// A name and what takes the bytes.
+pub type Entry = (&'static str, fn(&[u8]));
+
 /// The entries by name; each has a folder of seeds.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Entry] = &[
     ("generation", generation),
     ("chat", chat),
     ("data_uri", data_uri),

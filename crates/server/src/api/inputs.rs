@@ -40,6 +40,9 @@ impl Given {
     }
 }
 
+/// No address of our own media is longer; a much longer text is not even read as one.
+const OWN_BYTES_MAX: usize = 4 << 10;
+
 /// What an input's address is judged by.
 #[derive(Clone, Copy)]
 pub struct Judge<'a> {
@@ -92,7 +95,9 @@ impl Judge<'_> {
         if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
             return decode(field, text).map(From::Data);
         }
-        if let Some(id) = self.own_media(text) {
+        if text.len() <= OWN_BYTES_MAX
+            && let Some(id) = self.own_media(text)
+        {
             return Ok(From::Ready(Origin::Media(id)));
         }
         match self.guard.judge(text) {

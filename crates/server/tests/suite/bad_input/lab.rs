@@ -15,11 +15,12 @@ use std::{
 const IN_TIME: Duration = Duration::from_millis(100);
 /// The same where media is examined.
 const IN_TIME_MEDIA: Duration = Duration::from_secs(2);
-/// A body from this size on is parsed ten times as slowly by a debug build as by a release build.
+/// A body from this size on is sent and parsed many times as slowly by debug builds, and takes some
+/// 0.3 s for ten megabytes on an idle machine; the tests beside this one take their share too.
 const LARGE_BYTES: usize = 1 << 20;
-const LARGE_FACTOR: u32 = if cfg!(debug_assertions) { 10 } else { 1 };
+const LARGE_FACTOR: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
 /// One that was too slow is tried again: the machine may have been busy, the server slow it is not.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 /// What the whole corpus may add to the server's memory at its peak.
 const GROWTH_KIB_MAX: u64 = 64 << 10;
 /// A sentence repeats a part of what was sent, never all of it.

@@ -38,6 +38,9 @@ enum Must {
 }
 use Must::{Bare, Continued, Envelope, EnvelopeThenBare, EnvelopeThenClose, Taken, TakenThenClose};
 
+/// What a trick is called, what is sent, and what must come back.
+type Named = (&'static str, Vec<u8>, Must);
+
 struct Trick {
     name: String,
     bytes: Vec<u8>,
@@ -172,8 +175,7 @@ const BODY: &str = "{\"choice\":\"lost\"}";
 const HIDDEN: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn tricks(task: &str) -> Vec<Trick> {
-    let groups: [fn(&str) -> Vec<(&'static str, Vec<u8>, Must)>; 7] =
-        [first_lines, hosts, names_and_values, many, lengths, chunks, others];
+    let groups: [fn(&str) -> Vec<Named>; 7] = [first_lines, hosts, names_and_values, many, lengths, chunks, others];
     let post = format!("POST /api/v1/tasks/{task}/resolve HTTP/1.1\r\n");
     let all = groups.iter().flat_map(|group| group(&post));
     all.enumerate().map(|(at, (name, bytes, must))| Trick { name: format!("wire/{at}/{name}"), bytes, must }).collect()
@@ -183,7 +185,7 @@ fn text(parts: &[&str]) -> Vec<u8> {
     parts.concat().into_bytes()
 }
 
-fn first_lines(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn first_lines(_: &str) -> Vec<Named> {
     let line = |first: &str| text(&[first, "\r\n", HOST, "\r\n"]);
     let long = |count: usize| text(&["GET /", &"x".repeat(count), " HTTP/1.1\r\n", HOST, "\r\n"]);
     vec![
@@ -237,7 +239,7 @@ fn first_lines(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
     ]
 }
 
-fn hosts(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn hosts(_: &str) -> Vec<Named> {
     let with = |hosts: &str| text(&[GET, hosts, "\r\n"]);
     vec![
         ("host_none", with(""), Envelope(400)),
@@ -262,7 +264,7 @@ fn hosts(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
     ]
 }
 
-fn names_and_values(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn names_and_values(_: &str) -> Vec<Named> {
     let with = |line: &str| text(&[GET, HOST, line, "\r\n\r\n"]);
     vec![
         ("space_before_colon", with("X-A : 1"), Bare(400)),
@@ -294,7 +296,7 @@ fn names_and_values(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
     ]
 }
 
-fn many(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn many(_: &str) -> Vec<Named> {
     let headers = |count: usize| (0..count).map(|at| format!("X-{at}: 1\r\n")).collect::<String>();
     let long = |count: usize| format!("X-A: {}\r\n", "x".repeat(count));
     vec![
@@ -309,7 +311,7 @@ fn many(_: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
 }
 
 /// Lengths that disagree. No byte of a body may be read as the next request.
-fn lengths(post: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn lengths(post: &str) -> Vec<Named> {
     let with = |headers: &str, body: &str| text(&[post, HOST, headers, "\r\n\r\n", body]);
     let own = format!("Content-Length: {}", BODY.len());
     let both = format!("{own}\r\nTransfer-Encoding: chunked");
@@ -348,7 +350,7 @@ fn lengths(post: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
     ]
 }
 
-fn chunks(post: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn chunks(post: &str) -> Vec<Named> {
     let with = |body: &str| text(&[post, HOST, "Transfer-Encoding: chunked\r\n\r\n", body]);
     let size = format!("{:x}", BODY.len());
     let extended = |length: usize| format!("{size};{}\r\n{BODY}\r\n0\r\n\r\n", "x".repeat(length));
@@ -379,7 +381,7 @@ fn chunks(post: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
     ]
 }
 
-fn others(post: &str) -> Vec<(&'static str, Vec<u8>, Must)> {
+fn others(post: &str) -> Vec<Named> {
     let form = "--x\r\nContent-Disposition: form-data; name=\"choice\"\r\n\r\nlost\r\n--x--\r\n";
     let with = |headers: &str, body: &str| {
         text(&[post, HOST, headers, &format!("\r\nContent-Length: {}\r\n\r\n", body.len()), body])
