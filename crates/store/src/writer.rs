@@ -3,9 +3,10 @@
 
 use crate::{
     StoreError,
-    apply::{Names, Op, Out, apply},
+    apply::{Op, Out, apply},
     db::{Conn, Dialect},
     open::Source,
+    retire::Names,
 };
 use std::{
     sync::{
