@@ -8,7 +8,10 @@ mod client;
 
 pub use client::{install_tls, tls_config};
 
-use crate::guard::{Guard, Refused};
+use crate::{
+    guard::{Guard, Refused},
+    turns::Turns,
+};
 use client::Clients;
 use pixel_store::blobs::{Blobs, StagedBlob};
 use reqwest::{Response, StatusCode, header};
@@ -88,6 +91,7 @@ struct Inner {
     blobs: Blobs,
     limits: FetchLimits,
     clients: Clients,
+    turns: Turns,
 }
 
 impl Fetcher {
@@ -96,7 +100,7 @@ impl Fetcher {
     }
 
     pub fn with_limits(guard: Guard, blobs: Blobs, limits: FetchLimits) -> Result<Self, String> {
-        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients: Clients::new()? })))
+        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients: Clients::new()?, turns: Turns::default() })))
     }
 
     /// Streams the body of `url` into a staged blob of at most `cap_bytes`.
@@ -166,9 +170,10 @@ impl Inner {
             return Err(FetchError::TooLarge { cap_bytes });
         }
         let mut stage = self.blobs.stage(cap_bytes).await.map_err(FetchError::Store)?;
-        let mut received = 0;
+        let (mut received, mut turn) = (0, self.turns.transfer());
         loop {
-            let piece = within(self.limits.idle, "The link fell silent", answer.chunk()).await?;
+            turn.begin(received).await;
+            let piece = turn.next(within(self.limits.idle, "The link fell silent", answer.chunk())).await?;
             let piece = piece.map_err(|why| FetchError::Broken(format!("The link broke off: {}.", cause(why))))?;
             let Some(piece) = piece else { break };
             received += piece.len() as u64;

@@ -14,6 +14,7 @@ mod contract;
 mod crash;
 mod docs;
 mod examples;
+mod flat;
 mod flush;
 mod held;
 mod inputs;
