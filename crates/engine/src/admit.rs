@@ -8,6 +8,11 @@ use pixel_store::{
     crash,
 };
 use std::{io, path::PathBuf};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Pixels that are decoded at the same time, in MiB, and what one takes.
+pub(crate) const DECODED_MIB: usize = 96;
+const PIXEL_BYTES: u64 = 4;
 
 /// Why staged bytes did not become a blob.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +60,7 @@ impl Examined {
 
 impl Engine {
     /// Examines staged bytes and publishes them; `preview` asks for a thumbnail as well. Of a fresh
-    /// file that is unusable nothing stays. One trip to a blocking thread does it all on a disk; to
-    /// an object store the bytes go afterwards.
+    /// file that is unusable nothing stays.
     pub async fn admit(&self, arrival: Arrival, preview: bool) -> Result<Admitted, AdmitError> {
         self.admit_as(arrival, "", preview).await
     }
@@ -90,6 +94,8 @@ impl Engine {
         Ok(Admitted { facts, preview, seen })
     }
 
+    /// One trip to a blocking thread does it all on a disk (to an object store the bytes go
+    /// afterwards), but for a picture that has to be decoded: such ones wait for room.
     pub(crate) async fn examine(
         &self,
         arrival: Arrival,
@@ -99,49 +105,98 @@ impl Engine {
         if let Arrival::Named(handle) = &arrival {
             self.0.blobs.bring(handle).await?;
         }
-        let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
-        let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
         // Before anybody looks whether the blob is there already, on the disk or in the bucket.
         let seen = self.0.store.blob_generation();
-        let work = move || {
-            let _permit = permit;
-            take_in(&blobs, &limits, arrival, Wanted { family, preview, seen })
-        };
-        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+        let bench = self.bench(seen).await?;
+        match blocking(move || bench.judge(arrival, family, preview)).await? {
+            Step::Done(examined) => Ok(examined),
+            Step::Large(judged) => {
+                let _room = self.room_for(&judged.facts).await?;
+                let bench = self.bench(seen).await?;
+                blocking(move || bench.publish(judged, true)).await
+            }
+        }
+    }
+
+    async fn bench(&self, seen: i64) -> Result<Bench, AdmitError> {
+        let permit = self.0.decodes.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (blobs, limits) = (self.0.blobs.clone(), self.0.options.media.clone());
+        Ok(Bench { blobs, limits, seen, _permit: permit })
+    }
+
+    /// Room for a picture's pixels while it is decoded; one that is larger than all takes all.
+    async fn room_for(&self, facts: &Facts) -> Result<OwnedSemaphorePermit, AdmitError> {
+        let bytes = facts.size.map_or(0, |size| size.pixels() * PIXEL_BYTES);
+        let mebibytes = u32::try_from(bytes >> 20).unwrap_or(u32::MAX).clamp(1, DECODED_MIB as u32);
+        Ok(self.0.decoded.clone().acquire_many_owned(mebibytes).await.map_err(io::Error::other)?)
     }
 }
 
-/// What the bytes must be, and what is wanted of them.
-struct Wanted {
-    family: &'static str,
-    preview: bool,
-    seen: i64,
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, AdmitError> + Send + 'static,
+) -> Result<T, AdmitError> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-fn take_in(
-    blobs: &Blobs,
-    limits: &media::MediaLimits,
-    arrival: Arrival,
-    Wanted { family, preview, seen }: Wanted,
-) -> Result<Examined, AdmitError> {
-    let (staged, is_named) = match arrival {
-        Arrival::Fresh(staged) => (staged, false),
-        Arrival::Named(handle) => (blobs.staged(&handle)?, true),
-    };
-    let path = blobs.staged_path(&staged.handle);
-    let facts = media::examine(&path, &staged.sha256, staged.bytes, limits);
-    let facts = facts.and_then(|facts| of_family(facts, family)).map_err(|unusable| {
-        if !is_named && let Err(error) = blobs.discard_fresh(&staged.handle) {
-            tracing::warn!(%error, "an unusable file is left to the sweep");
+/// A staged file that was judged good.
+struct Judged {
+    staged: StagedBlob,
+    is_named: bool,
+    facts: Facts,
+}
+
+enum Step {
+    Done(Examined),
+    /// It is to have a preview and needs room to be decoded.
+    Large(Judged),
+}
+
+/// What one admission works with, on a blocking thread.
+struct Bench {
+    blobs: Blobs,
+    limits: media::MediaLimits,
+    seen: i64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Bench {
+    fn judge(self, arrival: Arrival, family: &str, preview: bool) -> Result<Step, AdmitError> {
+        let (staged, is_named) = match arrival {
+            Arrival::Fresh(staged) => (staged, false),
+            Arrival::Named(handle) => (self.blobs.staged(&handle)?, true),
+        };
+        let path = self.blobs.staged_path(&staged.handle);
+        let facts = media::examine(&path, &staged.sha256, staged.bytes, &self.limits);
+        let facts = facts.and_then(|facts| of_family(facts, family)).map_err(|unusable| {
+            if !is_named && let Err(error) = self.blobs.discard_fresh(&staged.handle) {
+                tracing::warn!(%error, "an unusable file is left to the sweep");
+            }
+            unusable
+        })?;
+        crash::point!("admit.examined");
+        let is_large = preview && media::needs_preview(&facts, &self.limits);
+        let judged = Judged { staged, is_named, facts };
+        match is_large {
+            true => Ok(Step::Large(judged)),
+            false => self.publish(judged, false).map(Step::Done),
         }
-        unusable
-    })?;
-    let wanted = preview && media::needs_preview(&facts, limits);
-    let bytes = wanted.then(|| media::preview(&path, &facts, limits)).flatten();
-    crash::point!("admit.examined");
-    let publication = blobs.publish(&staged, is_named)?;
-    let preview = bytes.and_then(|bytes| take_in_preview(blobs, limits, &bytes).inspect_err(without_preview).ok());
-    Ok(Examined { facts, publication, preview, seen })
+    }
+
+    fn publish(self, judged: Judged, preview: bool) -> Result<Examined, AdmitError> {
+        let Judged { staged, is_named, facts } = judged;
+        let path = self.blobs.staged_path(&staged.handle);
+        let bytes = preview.then(|| media::preview(&path, &facts, &self.limits)).flatten();
+        let publication = self.blobs.publish(&staged, is_named)?;
+        let preview = bytes.and_then(|bytes| self.take_in_preview(&bytes).inspect_err(without_preview).ok());
+        Ok(Examined { facts, publication, preview, seen: self.seen })
+    }
+
+    fn take_in_preview(&self, bytes: &[u8]) -> Result<(Facts, Publication), AdmitError> {
+        let staged = self.blobs.stage_bytes(bytes)?;
+        let path = self.blobs.staged_path(&staged.handle);
+        let facts = media::examine(&path, &staged.sha256, staged.bytes, &self.limits)?;
+        Ok((facts, self.blobs.publish(&staged, false)?))
+    }
 }
 
 fn of_family(facts: Facts, family: &str) -> Result<Facts, media::Unusable> {
@@ -152,16 +207,6 @@ fn of_family(facts: Facts, family: &str) -> Result<Facts, media::Unusable> {
             Err(media::Unusable { reason: format!("It must be {noun} data, but is {}.", facts.content_type) })
         }
     }
-}
-
-fn take_in_preview(
-    blobs: &Blobs,
-    limits: &media::MediaLimits,
-    bytes: &[u8],
-) -> Result<(Facts, Publication), AdmitError> {
-    let staged = blobs.stage_bytes(bytes)?;
-    let facts = media::examine(&blobs.staged_path(&staged.handle), &staged.sha256, staged.bytes, limits)?;
-    Ok((facts, blobs.publish(&staged, false)?))
 }
 
 /// A result without a thumbnail is whole all the same.

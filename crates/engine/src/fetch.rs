@@ -8,7 +8,10 @@ mod client;
 
 pub use client::{install_tls, tls_config};
 
-use crate::guard::{Guard, Refused};
+use crate::{
+    guard::{Guard, Refused},
+    turns::Turns,
+};
 use client::Clients;
 use pixel_store::{
     blobs::{Blobs, StagedBlob},
@@ -91,6 +94,7 @@ struct Inner {
     blobs: Blobs,
     limits: FetchLimits,
     clients: Clients,
+    turns: Turns,
 }
 
 impl Fetcher {
@@ -99,7 +103,7 @@ impl Fetcher {
     }
 
     pub fn with_limits(guard: Guard, blobs: Blobs, limits: FetchLimits) -> Result<Self, String> {
-        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients: Clients::new()? })))
+        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients: Clients::new()?, turns: Turns::default() })))
     }
 
     /// Streams the body of `url` into a staged blob of at most `cap_bytes`.
@@ -170,9 +174,10 @@ impl Inner {
         }
         let mut stage = self.blobs.stage(cap_bytes);
         crash::point!("fetch.begun");
-        let mut received = 0;
+        let (mut received, mut turn) = (0, self.turns.transfer());
         loop {
-            let piece = within(self.limits.idle, "The link fell silent", answer.chunk()).await?;
+            turn.begin(received).await;
+            let piece = turn.next(within(self.limits.idle, "The link fell silent", answer.chunk())).await?;
             let piece = piece.map_err(|why| FetchError::Broken(format!("The link broke off: {}.", cause(why))))?;
             let Some(piece) = piece else { break };
             received += piece.len() as u64;

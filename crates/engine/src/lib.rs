@@ -28,6 +28,7 @@ mod run;
 mod schedule;
 mod step;
 mod submit;
+mod turns;
 mod unknown;
 mod waits;
 mod watch;
@@ -72,8 +73,10 @@ pub(crate) struct Inner {
     runs: Arc<Semaphore>,
     /// Local work at the same time: it fills a core each.
     local: Arc<Semaphore>,
-    /// Pictures decoded at the same time.
+    /// Media examined at the same time.
     decodes: Arc<Semaphore>,
+    /// Mebibytes of pixels that are decoded at the same time.
+    decoded: Arc<Semaphore>,
     stopping: CancellationToken,
     tracker: TaskTracker,
 }
@@ -96,6 +99,7 @@ impl Engine {
             runs: Arc::new(Semaphore::new(options.calls_max)),
             local: Arc::new(Semaphore::new(options.local_jobs)),
             decodes: Arc::new(Semaphore::new(options.decodes)),
+            decoded: Arc::new(Semaphore::new(admit::DECODED_MIB)),
             store,
             blobs,
             catalog,

@@ -8,11 +8,11 @@ use pixel_store::{Doomed, StoreError, Sweep, now};
 use std::time::{Duration, Instant};
 
 /// Tasks of one step: a few milliseconds of the database's writer.
-const STEP_TASKS: u32 = 64;
+const STEP_TASKS: u32 = 32;
 /// Files removed at the same time.
 const AT_ONCE: usize = 8;
 /// A step is followed by so many times its length of nothing, at least by the shortest pause.
-const REST: u32 = 4;
+const REST: u32 = 9;
 const REST_MIN: Duration = Duration::from_millis(20);
 const REST_MAX: Duration = Duration::from_secs(2);
 /// Between two sweeps; a short retention is looked at more often.

@@ -52,31 +52,11 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    fn namings(&self) -> &[Naming] {
+    pub(crate) fn namings(&self) -> &[Naming] {
         match self {
             Self::Create(row) => &row.namings,
             Self::Save(row) => &row.namings,
             _ => &[],
-        }
-    }
-}
-
-/// What a batch needs besides its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Names {
-    Untouched,
-    /// Rows that name blobs are written.
-    Given,
-    /// Blobs that nobody names are looked for.
-    Taken,
-}
-
-impl Names {
-    pub(crate) fn of(ops: &[Op]) -> Self {
-        match ops {
-            _ if ops.iter().any(|op| matches!(op, Op::Retire(_))) => Self::Taken,
-            _ if ops.iter().any(|op| !op.namings().is_empty()) => Self::Given,
-            _ => Self::Untouched,
         }
     }
 }
@@ -115,7 +95,7 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
     let mut outs: Vec<Out> = ops.iter().map(|_| Out::Done).collect();
     let mut creates = Vec::new();
     let mut saves = Vec::new();
-    let refused = if has_removed { refused(conn, ops).await? } else { HashSet::new() };
+    let refused = if has_removed { retire::refused(conn, ops).await? } else { HashSet::new() };
     for (at, op) in ops.iter().enumerate() {
         match op {
             _ if refused.contains(&at) => outs[at] = Out::Removed,
@@ -136,11 +116,6 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
         }
     }
     Ok(outs)
-}
-
-async fn refused(conn: &mut Conn, ops: &[Op]) -> DbResult<HashSet<usize>> {
-    let each = ops.iter().enumerate().flat_map(|(at, op)| op.namings().iter().map(move |naming| (at, naming)));
-    retire::refused(conn, each.collect()).await
 }
 
 /// Inserts rows by the longest statements that keep the number of distinct ones small. Ids are

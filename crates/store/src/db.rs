@@ -4,7 +4,7 @@
 //! database when the statement is made: `{NOW}` (the database's clock in microseconds, which
 //! decides leases when replicas share one; the same all through a statement, so that indexes serve) and `{SKIP}` (skip rows that another replica claims).
 
-use crate::apply::Names;
+use crate::retire::Names;
 use futures_util::TryStreamExt;
 use sqlx::{
     Arguments, AssertSqlSafe, Connection, Executor, PgConnection, PgPool, Row as _, SqliteConnection, SqlitePool,

@@ -19,9 +19,8 @@
 //! a sweeper that slept removes nothing that was published since.
 
 use crate::{
-    apply::Out,
+    apply::{Op, Out},
     db::{Conn, DbResult, Row, Val, chunks, values_list},
-    render::Naming,
     rows::Doomed,
 };
 use pixel_core::task::Facts;
@@ -218,10 +217,31 @@ async fn going(conn: &mut Conn) -> DbResult<Vec<Doomed>> {
     conn.rows(SQL, vec![DOOMED_MAX.into()]).await?.iter().map(read).collect()
 }
 
+/// What a batch needs besides its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Untouched,
+    /// Rows that name blobs are written.
+    Given,
+    /// Blobs that nobody names are looked for.
+    Taken,
+}
+
+impl Names {
+    pub(crate) fn of(ops: &[Op]) -> Self {
+        match ops {
+            _ if ops.iter().any(|op| matches!(op, Op::Retire(_))) => Self::Taken,
+            _ if ops.iter().any(|op| !op.namings().is_empty()) => Self::Given,
+            _ => Self::Untouched,
+        }
+    }
+}
+
 /// Which operations name a blob that is being removed, or was since its publisher looked.
-pub(crate) async fn refused(conn: &mut Conn, namings: Vec<(usize, &Naming)>) -> DbResult<HashSet<usize>> {
+pub(crate) async fn refused(conn: &mut Conn, ops: &[Op]) -> DbResult<HashSet<usize>> {
     let mut refused = HashSet::new();
-    for chunk in chunks(namings) {
+    let namings = ops.iter().enumerate().flat_map(|(at, op)| op.namings().iter().map(move |naming| (at, naming)));
+    for chunk in chunks(namings.collect::<Vec<_>>()) {
         let sql = format!(
             "SELECT v.column1 FROM (VALUES {}) AS v \
              WHERE EXISTS (SELECT 1 FROM media WHERE media.blob = v.column2 AND media.gone > v.column3)",

@@ -3,10 +3,11 @@
 
 use crate::{
     StoreError,
-    apply::{Names, Op, Out, apply},
+    apply::{Op, Out, apply},
     crash,
     db::{Conn, Dialect},
     open::Source,
+    retire::Names,
 };
 use std::{
     sync::{

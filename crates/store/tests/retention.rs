@@ -1,5 +1,7 @@
 //! Retention on both databases: what goes, what stays, and that nothing goes under a publisher.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use pixel_core::{
     Stamp,
     id::{MediaId, ModelId, TaskId},

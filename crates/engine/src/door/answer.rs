@@ -5,6 +5,7 @@ use super::{
     client::why,
     extract::{Scanner, Step},
 };
+use crate::turns::Turn;
 use pixel_core::vendor::{Answer, HttpCall, MediaAt};
 use pixel_store::{
     blobs::{Blobs, StageWriter},
@@ -15,6 +16,8 @@ use serde_json::Value;
 use std::{io, time::Duration};
 use tokio::time::timeout;
 
+/// What is decoded at a time: a piece that arrives may be many times as long.
+const SLICE_BYTES: usize = 32 << 10;
 /// Of a body that is no JSON.
 const TEXT_BYTES_MAX: usize = 2048;
 
@@ -23,21 +26,23 @@ pub(super) struct Pieces {
     response: Response,
     /// Silence that is taken for a dead connection; none for paid calls, see the door.
     idle: Option<Duration>,
+    turn: Turn,
     /// Received so far, after inflation.
     pub bytes: u64,
 }
 
 impl Pieces {
-    pub fn new(response: Response, idle: Option<Duration>) -> Self {
-        Self { response, idle, bytes: 0 }
+    pub fn new(response: Response, idle: Option<Duration>, turn: Turn) -> Self {
+        Self { response, idle, turn, bytes: 0 }
     }
 
     async fn next(&mut self) -> Result<Option<bytes::Bytes>, String> {
+        self.turn.begin(self.bytes).await;
         let piece = match self.idle {
-            None => self.response.chunk().await,
+            None => self.turn.next(self.response.chunk()).await,
             Some(idle) => {
                 let silence = |_| format!("the answer stopped for {} ms", idle.as_millis());
-                timeout(idle, self.response.chunk()).await.map_err(silence)?
+                self.turn.next(timeout(idle, self.response.chunk())).await.map_err(silence)?
             }
         };
         let piece = piece.map_err(|e| format!("the answer broke off: {}", why(e)))?;
@@ -132,7 +137,9 @@ async fn document(
                 return text(pieces, answer, &piece).await;
             }
         }
-        extract(&mut scanner, &mut stage, &piece, blobs, limits).await?;
+        for slice in piece.chunks(SLICE_BYTES) {
+            extract(&mut scanner, &mut stage, slice, blobs, limits).await?;
+        }
     }
     if pieces.bytes > 0 {
         answer.body = scanner.finish()?;

@@ -18,6 +18,7 @@ mod tests;
 #[cfg(test)]
 mod tests_extract;
 
+use crate::turns::Turns;
 use answer::Pieces;
 use body::Prepared;
 use client::{Clients, why};
@@ -93,12 +94,13 @@ struct Inner {
     blobs: Blobs,
     limits: DoorLimits,
     clients: Clients,
+    turns: Turns,
 }
 
 impl Door {
     pub fn new(blobs: Blobs, limits: DoorLimits) -> Result<Self, String> {
         let clients = Clients::new(&limits)?;
-        Ok(Self { inner: Arc::new(Inner { blobs, limits, clients }) })
+        Ok(Self { inner: Arc::new(Inner { blobs, limits, clients, turns: Turns::default() }) })
     }
 
     /// Opens what a call's body needs of our own blobs; nothing leaves.
@@ -181,7 +183,7 @@ impl Door {
     async fn answer(&self, call: &HttpCall, response: Response) -> Result<Answer, String> {
         Span::current().record("status", response.status().as_u16());
         let idle = (!call.repeat.is_paid()).then_some(self.inner.limits.idle);
-        let mut pieces = Pieces::new(response, idle);
+        let mut pieces = Pieces::new(response, idle, self.inner.turns.transfer());
         let answer = answer::read(&mut pieces, call, &self.inner.blobs, &self.inner.limits).await;
         Span::current().record("bytes", pieces.bytes);
         answer

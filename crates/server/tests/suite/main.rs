@@ -17,6 +17,7 @@ mod crash;
 mod docs;
 mod examples;
 // mod faults;
+mod flat;
 mod flush;
 mod held;
 mod inputs;
