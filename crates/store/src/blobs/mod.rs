@@ -14,6 +14,13 @@ pub use disk::Blobs;
 pub use stage::{BlockingStage, StageWriter};
 
 use pixel_core::vendor::Staged;
+use std::io;
+
+/// Whether the disk takes nothing more for now: it is full or read-only, and may be mended.
+pub fn is_disk_unwilling(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
 
 /// A finished file in `staging/`, with the facts that were taken while it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
