@@ -2,9 +2,10 @@
 //! statement with many rows.
 
 use crate::{
+    beat::renew_all,
     db::{Conn, DbResult, Row, Val, chunks, values_list},
     render::{CreateRow, SaveRow, Values},
-    rows::{Budget, Saved},
+    rows::{Budget, Lease, Saved},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -36,6 +37,11 @@ pub(crate) enum Op {
         limit: i64,
         lease_us: i64,
     },
+    /// Renews leases that ran out while no heartbeat could be written, before anyone claims.
+    Renew {
+        leases: Vec<Lease>,
+        lease_us: i64,
+    },
     /// Leases one waiting task, for a person's decision.
     ClaimOne {
         task_id: String,
@@ -49,6 +55,8 @@ pub(crate) enum Out {
     Done,
     Saved(Saved),
     Claimed(Vec<RawClaim>),
+    /// The tasks whose lease was renewed.
+    Renewed(HashSet<String>),
     /// The budget admits nothing for so long.
     Spent(Duration),
 }
@@ -67,7 +75,7 @@ pub(crate) struct RawClaim {
     pub(crate) created_at: i64,
 }
 
-/// Applies every operation, in the order: new rows, saves, claims (which then see the new rows).
+/// Applies every operation, in the order: new rows, saves, renewals, claims (which then see the new rows).
 pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
     let mut outs: Vec<Out> = ops.iter().map(|_| Out::Done).collect();
     let mut creates = Vec::new();
@@ -86,6 +94,11 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op]) -> DbResult<Vec<Out>> {
     for round in rounds(saves) {
         for (at, saved) in save_round(conn, &round).await? {
             outs[at] = Out::Saved(saved);
+        }
+    }
+    for (at, op) in ops.iter().enumerate() {
+        if let Op::Renew { leases, lease_us } = op {
+            outs[at] = Out::Renewed(renew_all(conn, leases, *lease_us).await?);
         }
     }
     for (at, op) in ops.iter().enumerate() {
@@ -342,7 +355,7 @@ async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
             vec![Val::from(task_id.as_str())],
             *lease_us,
         ),
-        Op::Create(_) | Op::Media(_) | Op::Save(_) => return Ok(None),
+        Op::Create(_) | Op::Media(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(
