@@ -5,13 +5,11 @@
 //! are the same test on the two databases.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::disallowed_methods, reason = "the seed of a run is not a setting of the product")]
 
 mod bounds;
 mod browser;
 mod chat;
 mod contract;
-mod crash;
 mod docs;
 mod examples;
 mod flush;
