@@ -1,5 +1,5 @@
 # Thin: what a target does stands in scripts/.
-.PHONY: help build run test check fix assets openapi bench controls fuzz deny
+.PHONY: help build run test check fix assets openapi bench soak controls fuzz deny
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -7,6 +7,7 @@ help: ## This list
 
 build: assets ## The complete release binary
 	cargo build --release --locked -p pixel-server
+	@bash scripts/sealed.sh $${CARGO_TARGET_DIR:-target}/release/pixel
 
 run: build ## Build, start on port 8000, make samples on the first start
 	@bash scripts/run.sh
@@ -30,6 +31,9 @@ openapi: assets ## Accept the API document as it is served now
 bench: assets ## Measure, on both databases (ARGS="--quick" proves that it works)
 	cargo build --release --locked -p pixel-server
 	cargo run --release --locked -p pixel-bench -- $(ARGS)
+
+soak: assets ## Kills, freezes and broken disks in large numbers (ARGS="kills --count 100")
+	@bash scripts/soak.sh $(ARGS)
 
 controls: assets ## Break rules on purpose; the tests must notice
 	@bash scripts/controls.sh

@@ -25,6 +25,8 @@ step() {
 unit_tests() { cargo nextest run --workspace --no-fail-fast --color=never 2>&1 | tee -a "$log"; }
 doc_tests() { cargo test --workspace --doc --no-fail-fast --color=never 2>&1 | tee -a "$log"; }
 
+sealed() { cargo build -q -p pixel-server && bash scripts/sealed.sh "$target_dir/debug/pixel"; }
+
 # Sums the numbers before a word in the lines that close a run.
 sum() { grep -E '^ *Summary \[|^test result:' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'; }
 
@@ -37,6 +39,7 @@ step 'format, lints, house rules' bash scripts/check.sh
 step 'tests' unit_tests
 step 'doc tests' doc_tests
 step 'API document' bash scripts/openapi.sh
+step 'no crash points for users' sealed
 
 echo
 if ((${#steps_failed[@]})); then printf 'step failed: %s\n' "${steps_failed[@]}"; fi

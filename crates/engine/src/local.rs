@@ -3,8 +3,8 @@
 use crate::{internal, run::Stop, step::Cursor};
 use pixel_core::vendor::{Answer, Desk, LocalWork, Mark, Next, Reply, Staged};
 use pixel_store::{
-    blobs::{Blobs, BlockingStage},
-    crash,
+    blobs::{self, Blobs, BlockingStage},
+    crash, now,
 };
 use std::{
     io::{self, Write},
@@ -58,7 +58,12 @@ impl Cursor<'_> {
         match done {
             Ok(Ok(staged)) => self.computed(&mark, staged).await,
             // Cut short by a shutdown: it costs nothing to begin again.
-            _ if cancelled.is_cancelled() => self.leave_until(pixel_store::now()).await.map(|_| None),
+            _ if cancelled.is_cancelled() => self.leave_until(now()).await.map(|_| None),
+            // A disk of ours that is full says nothing about the work.
+            Ok(Err(error)) if blobs::is_disk_unwilling(&error) && now() < self.run.patience_ends() => {
+                tracing::warn!(%error, "local work cannot be stored yet");
+                self.try_again(None).await.map(|_| None)
+            }
             Ok(Err(error)) => self.compute_failed(error.to_string()).await,
             Err(error) => self.compute_failed(error.to_string()).await,
         }

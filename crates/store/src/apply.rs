@@ -2,10 +2,11 @@
 //! statement with many rows.
 
 use crate::{
+    beat::renew_all,
     db::{Conn, DbResult, Row, Val, chunks, values_list},
     render::{CreateRow, Naming, SaveRow, Values},
     retire::{self, Step, Stepped},
-    rows::{Budget, Saved},
+    rows::{Budget, Lease, Saved},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -34,6 +35,11 @@ pub(crate) enum Op {
     /// Leases tasks whose due time, or whose lease, has passed.
     ClaimDue {
         limit: i64,
+        lease_us: i64,
+    },
+    /// Renews leases that ran out while no heartbeat could be written, before anyone claims.
+    Renew {
+        leases: Vec<Lease>,
         lease_us: i64,
     },
     /// Leases one waiting task, for a person's decision.
@@ -67,6 +73,8 @@ pub(crate) enum Out {
     Done,
     Saved(Saved),
     Claimed(Vec<RawClaim>),
+    /// The tasks whose lease was renewed.
+    Renewed(HashSet<String>),
     /// The budget admits nothing for so long.
     Spent(Duration),
     /// A blob that it names was, or is being, removed; nothing of it was written.
@@ -89,7 +97,7 @@ pub(crate) struct RawClaim {
     pub(crate) created_at: i64,
 }
 
-/// Applies every operation, in the order: new rows, saves, claims (which then see the new rows).
+/// Applies every operation, in the order: new rows, saves, renewals, claims (which then see the new rows).
 /// `has_removed`: blobs may have been removed, so that rows which name some are to be checked.
 pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbResult<Vec<Out>> {
     let mut outs: Vec<Out> = ops.iter().map(|_| Out::Done).collect();
@@ -108,6 +116,11 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
     for round in rounds(saves) {
         for (at, saved) in save_round(conn, &round).await? {
             outs[at] = Out::Saved(saved);
+        }
+    }
+    for (at, op) in ops.iter().enumerate() {
+        if let Op::Renew { leases, lease_us } = op {
+            outs[at] = Out::Renewed(renew_all(conn, leases, *lease_us).await?);
         }
     }
     for (at, op) in ops.iter().enumerate() {
@@ -381,7 +394,7 @@ async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
         Op::Seize { lease_us } => return retire::seize(conn, *lease_us).await.map(Some),
         Op::Retire(step) => return retire::step(conn, step).await.map(Some),
         Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
-        Op::Create(_) | Op::Save(_) => return Ok(None),
+        Op::Create(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(

@@ -42,6 +42,21 @@ impl Leases {
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
+    /// Those that have run out by this process's clock, though nobody has said that they are lost.
+    pub(crate) fn late(&self) -> Vec<Lease> {
+        let now = Instant::now();
+        self.held().iter().filter(|(_, until)| **until <= now).map(|(lease, _)| lease.clone()).collect()
+    }
+
+    /// Counts on renewed leases until then.
+    pub(crate) fn renewed(&self, leases: &[Lease], renewed: &HashSet<String>, until: Instant) {
+        let mut held = self.held();
+        for lease in leases.iter().filter(|lease| renewed.contains(lease.task.as_str())) {
+            // Only if it is still held here: a task that has just ended is not taken back.
+            held.entry(lease.clone()).and_modify(|old| *old = until);
+        }
+    }
+
     pub fn count(&self) -> usize {
         self.held().len()
     }
@@ -117,6 +132,19 @@ async fn beat(conn: &mut Conn, leases: &Leases, lease: Duration) -> Result<(), s
         }
     }
     Ok(())
+}
+
+/// Renews leases within the writer's transaction; says whose fence still holds.
+pub(crate) async fn renew_all(
+    conn: &mut Conn,
+    leases: &[Lease],
+    lease_us: i64,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let mut renewed = HashSet::new();
+    for chunk in chunks(leases.to_vec()) {
+        renewed.extend(renew(conn, &chunk, lease_us).await?);
+    }
+    Ok(renewed)
 }
 
 /// Never waits for a row that the writer has locked, so that the two cannot block each other; that

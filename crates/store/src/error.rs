@@ -57,17 +57,64 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::Database(db) = &error {
-            let code = db.code().unwrap_or_default();
-            // 13: SQLite full; 53100: PostgreSQL disk full; 8, 10 and their kin: read-only, I/O error.
-            match code.as_ref() {
-                "13" | "53100" => return Self::Full,
-                "8" | "10" | "14" | "778" | "1034" | "25006" => return Self::Away(db.message().to_owned()),
-                _ => {}
+            match Trouble::of(&db.code().unwrap_or_default()) {
+                Trouble::Full => return Self::Full,
+                Trouble::Away => return Self::Away(db.message().to_owned()),
+                Trouble::Other => {}
             }
         }
         match Self::is_away(&error) {
             true => Self::Away(error.to_string()),
             false => Self::Database(error),
+        }
+    }
+}
+
+/// What a database's code says about its disk.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    Full,
+    /// Read-only, or a read or write that failed.
+    Away,
+    Other,
+}
+
+impl Trouble {
+    /// PostgreSQL's codes have five characters. SQLite's are numbers of which the last byte is the
+    /// kind, and the rest says where it happened.
+    fn of(code: &str) -> Self {
+        let kind = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|number| number & 0xFF);
+        match (kind, code) {
+            // SQLITE_FULL; disk_full
+            (Some(13), _) | (None, "53100") => Self::Full,
+            // SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN; read_only_sql_transaction, io_error
+            (Some(8 | 10 | 14), _) | (None, "25006" | "58030") => Self::Away,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trouble;
+
+    #[test]
+    fn codes_are_told_by_their_kind() {
+        for (code, trouble) in [
+            ("13", Trouble::Full),
+            ("53100", Trouble::Full),
+            ("10", Trouble::Away),
+            // The log cannot be flushed, its index cannot grow, the folder is read-only.
+            ("1034", Trouble::Away),
+            ("4874", Trouble::Away),
+            ("1544", Trouble::Away),
+            ("25006", Trouble::Away),
+            // A key that is there already.
+            ("1555", Trouble::Other),
+            ("23505", Trouble::Other),
+            ("", Trouble::Other),
+        ] {
+            assert_eq!(Trouble::of(code), trouble, "{code}");
         }
     }
 }

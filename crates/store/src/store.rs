@@ -187,7 +187,9 @@ impl Store {
                 self.look_at_removals().await?;
                 return Ok(Saved::Removed);
             }
-            Out::Done | Out::Claimed(_) | Out::Spent(_) | Out::Swept(_) => return Err(StoreError::Closed),
+            Out::Done | Out::Claimed(_) | Out::Renewed(_) | Out::Spent(_) | Out::Swept(_) => {
+                return Err(StoreError::Closed);
+            }
         };
         let still_held = matches!(&save.then, Then::Go { stage: Stage::Leased, .. });
         if saved == Saved::Fenced || (saved == Saved::Done && !still_held) {
@@ -210,6 +212,7 @@ impl Store {
 
     /// Leases tasks whose due time has come, or whose holder has gone.
     pub async fn claim_due(&self, limit: u32) -> Result<Vec<Claimed>, StoreError> {
+        self.renew_late().await?;
         Ok(self.claim(|lease_us| Op::ClaimDue { limit: i64::from(limit), lease_us }).await?.tasks)
     }
 
@@ -219,14 +222,34 @@ impl Store {
         Ok(self.claim(|lease_us| Op::ClaimOne { task_id, lease_us }).await?.tasks.pop())
     }
 
+    /// After a time in which no heartbeat could be written, this process's own runs come first: a
+    /// claim would take their tasks away, and with them what a vendor has answered meanwhile.
+    async fn renew_late(&self) -> Result<(), StoreError> {
+        let late = self.0.leases.late();
+        if late.is_empty() {
+            return Ok(());
+        }
+        let until = Instant::now() + self.0.lease;
+        let renew = Op::Renew { leases: late.clone(), lease_us: self.lease_us() };
+        if let Out::Renewed(renewed) = self.ask(renew).await? {
+            self.0.leases.renewed(&late, &renewed, until);
+        }
+        Ok(())
+    }
+
+    fn lease_us(&self) -> i64 {
+        i64::try_from(self.0.lease.as_micros()).unwrap_or(i64::MAX / 4)
+    }
+
     async fn claim(&self, op: impl FnOnce(i64) -> Op) -> Result<Taken, StoreError> {
         // The lease is counted from before the claim leaves, so it never seems longer than it is.
         let until = Instant::now() + self.0.lease;
-        let lease_us = i64::try_from(self.0.lease.as_micros()).unwrap_or(i64::MAX / 4);
-        let raw = match self.ask(op(lease_us)).await? {
+        let raw = match self.ask(op(self.lease_us())).await? {
             Out::Claimed(raw) => raw,
             Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
-            Out::Done | Out::Saved(_) | Out::Removed | Out::Swept(_) => return Err(StoreError::Closed),
+            Out::Done | Out::Saved(_) | Out::Renewed(_) | Out::Removed | Out::Swept(_) => {
+                return Err(StoreError::Closed);
+            }
         };
         let mut tasks = Vec::with_capacity(raw.len());
         for one in raw {

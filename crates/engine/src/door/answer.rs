@@ -63,7 +63,7 @@ pub(super) async fn read(
     if !answer.is_success() {
         small(pieces, &mut answer, limits).await?;
     } else if call.media.contains(&MediaAt::Body) && !is_json {
-        whole(pieces, &mut answer, blobs, limits).await?;
+        whole(pieces, &mut answer, call, blobs, limits).await?;
     } else {
         document(pieces, &mut answer, call, blobs, limits).await?;
     }
@@ -110,8 +110,14 @@ fn keep_json_or_text(answer: &mut Answer, body: &[u8]) {
 }
 
 /// Media as the whole body.
-async fn whole(pieces: &mut Pieces, answer: &mut Answer, blobs: &Blobs, limits: &DoorLimits) -> Result<(), String> {
-    let mut stage = blobs.stage(limits.media_bytes);
+async fn whole(
+    pieces: &mut Pieces,
+    answer: &mut Answer,
+    call: &HttpCall,
+    blobs: &Blobs,
+    limits: &DoorLimits,
+) -> Result<(), String> {
+    let mut stage = begin(call, blobs, limits.media_bytes);
     while let Some(piece) = pieces.next().await? {
         stage.write(&piece).await.map_err(unstored)?;
     }
@@ -138,7 +144,7 @@ async fn document(
             }
         }
         for slice in piece.chunks(SLICE_BYTES) {
-            extract(&mut scanner, &mut stage, slice, blobs, limits).await?;
+            extract(&mut scanner, &mut stage, slice, call, blobs, limits).await?;
         }
     }
     if pieces.bytes > 0 {
@@ -151,13 +157,14 @@ async fn extract(
     scanner: &mut Scanner,
     stage: &mut Option<StageWriter>,
     mut piece: &[u8],
+    call: &HttpCall,
     blobs: &Blobs,
     limits: &DoorLimits,
 ) -> Result<(), String> {
     while let Step::Media { bytes, last } = scanner.next(&mut piece)? {
         let mut writer = match stage.take() {
             Some(writer) => writer,
-            None => blobs.stage(limits.embedded_bytes),
+            None => begin(call, blobs, limits.embedded_bytes),
         };
         writer.write(&bytes).await.map_err(unstored)?;
         crash::point!("answer.media");
@@ -180,6 +187,12 @@ async fn text(pieces: &mut Pieces, answer: &mut Answer, first: &[u8]) -> Result<
     }
     keep_json_or_text(answer, &body);
     Ok(())
+}
+
+/// A file for media of this answer. What was paid for comes only once: it waits for a full disk,
+/// and the vendor with it, until the call's own time is over.
+fn begin(call: &HttpCall, blobs: &Blobs, cap_bytes: u64) -> StageWriter {
+    blobs.stage(cap_bytes).patient(call.repeat.is_paid())
 }
 
 fn unstored(error: io::Error) -> String {

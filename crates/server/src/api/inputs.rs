@@ -2,6 +2,7 @@
 //! stored; names and fetched bytes are the engine's to judge.
 
 use super::{envelope::ApiError, origins, state::App, view};
+use axum::http::StatusCode;
 use base64::Engine as _;
 use pixel_core::{
     id::{MediaId, TaskId},
@@ -10,7 +11,7 @@ use pixel_core::{
 use pixel_engine::{AdmitError, Arrival, guard::Guard};
 use pixel_store::{MediaRow, Stored, crash, new_media_id, now};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
+use std::{borrow::Cow, io::ErrorKind};
 use url::Url;
 
 /// An input as it was given.
@@ -186,7 +187,13 @@ async fn known(app: &App, field: &str, id: &MediaId) -> Result<MediaRow, ApiErro
 async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Result<MediaRow, ApiError> {
     let failed = |error: std::io::Error| {
         tracing::error!(%error, "an input could not be staged");
-        ApiError::unavailable("The input could not be stored. Try again shortly.")
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "The disk that holds the media is full. Free some space; nothing was lost.",
+            ),
+            _ => ApiError::unavailable("The input could not be stored. Try again shortly."),
+        }
     };
     let blobs = app.engine.blobs().clone();
     let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;

@@ -5,7 +5,6 @@
 //! are the same test on the two databases.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::disallowed_methods, reason = "the seed of a run is not a setting of the product")]
 
 mod backup;
 mod bad_input;
@@ -13,7 +12,6 @@ mod bounds;
 mod browser;
 mod chat;
 mod contract;
-mod crash;
 mod docs;
 mod examples;
 // mod faults;

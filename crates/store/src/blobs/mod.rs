@@ -45,6 +45,12 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt};
 
+/// Whether the disk takes nothing more for now: it is full or read-only, and may be mended.
+pub fn is_disk_unwilling(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 /// A finished file in `staging/`, with the facts that were taken while it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagedBlob {

@@ -1,6 +1,6 @@
 //! Writers of staged files: one for async code, one for blocking threads.
 
-use super::StagedBlob;
+use super::{StagedBlob, is_disk_unwilling};
 use crate::crash;
 use pixel_core::vendor::Staged;
 use sha2::{Digest, Sha256};
@@ -8,14 +8,18 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     mem,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Bytes that gather before they are worth a trip to a blocking thread.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Bytes that gather before a blocking writer makes a system call.
 const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Between two tries of a writer that waits for the disk.
+const DISK_WAIT: Duration = Duration::from_millis(250);
 
 /// A staged file in the making; it removes itself unless it is finished.
 #[derive(Debug)]
@@ -41,8 +45,10 @@ impl Draft {
         Ok(self.file.insert(file))
     }
 
+    /// After a failure the same chunk may be tried again: it is put where it belongs.
     fn append(&mut self, chunk: &[u8]) -> io::Result<()> {
-        self.file()?.write_all(chunk)?;
+        let at = self.bytes;
+        self.file()?.write_all_at(chunk, at)?;
         self.hash.update(chunk);
         self.bytes += chunk.len() as u64;
         Ok(())
@@ -98,11 +104,19 @@ pub struct StageWriter {
     draft: Option<Draft>,
     buffer: Vec<u8>,
     cap: Cap,
+    is_patient: bool,
 }
 
 impl StageWriter {
     pub(super) fn new(handle: Staged, path: PathBuf, cap_bytes: u64) -> Self {
-        Self { handle, draft: Some(Draft::new(path)), buffer: Vec::new(), cap: Cap::new(cap_bytes) }
+        let (draft, buffer, cap) = (Some(Draft::new(path)), Vec::new(), Cap::new(cap_bytes));
+        Self { handle, draft, buffer, cap, is_patient: false }
+    }
+
+    /// Waits while the disk is full or read-only, for as long as its caller waits for it: what is
+    /// written comes only once.
+    pub fn patient(self, is_patient: bool) -> Self {
+        Self { is_patient, ..self }
     }
 
     pub fn handle(&self) -> &Staged {
@@ -124,10 +138,8 @@ impl StageWriter {
     }
 
     async fn write_batch(&mut self) -> io::Result<()> {
-        let mut draft = self.draft.take().ok_or_else(broken)?;
-        let batch = mem::take(&mut self.buffer);
-        // The draft travels with the work: if this future is dropped meanwhile, the file goes too.
-        let (draft, mut batch) = blocking(move || draft.append(&batch).map(|()| (draft, batch))).await?;
+        let (draft, batch) = (self.draft.take().ok_or_else(broken)?, mem::take(&mut self.buffer));
+        let (draft, mut batch) = self.put(draft, batch, |draft, batch| Ok((draft, batch))).await?;
         batch.clear();
         (self.draft, self.buffer) = (Some(draft), batch);
         Ok(())
@@ -135,13 +147,46 @@ impl StageWriter {
 
     /// Flushes the file.
     pub async fn finish(mut self) -> io::Result<StagedBlob> {
-        let mut draft = self.draft.take().ok_or_else(broken)?;
-        blocking(move || {
-            draft.append(&self.buffer)?;
-            draft.finish(self.handle)
-        })
-        .await
+        let (draft, batch) = (self.draft.take().ok_or_else(broken)?, mem::take(&mut self.buffer));
+        let handle = self.handle.clone();
+        self.put(draft, batch, move |draft, _| draft.finish(handle)).await
     }
+
+    /// Writes a batch, and does what follows on the same trip to a blocking thread.
+    async fn put<T: Send + 'static>(
+        &self,
+        mut draft: Draft,
+        mut batch: Vec<u8>,
+        then: impl FnOnce(Draft, Vec<u8>) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let mut then = Some(then);
+        loop {
+            let mut next = then.take();
+            // The draft travels with the work: if this future is dropped meanwhile, the file goes too.
+            let work = move || match (draft.append(&batch), next.take()) {
+                (Ok(()), Some(then)) => then(draft, batch).map(Put::Done),
+                (Err(error), Some(then)) => Ok(Put::Refused { draft, batch, error, then }),
+                (_, None) => Err(broken()),
+            };
+            match blocking(work).await? {
+                Put::Done(done) => return Ok(done),
+                Put::Refused { draft: back, batch: kept, error, then: later }
+                    if self.is_patient && is_disk_unwilling(&error) =>
+                {
+                    tracing::warn!(%error, "a paid result waits for the disk");
+                    (draft, batch, then) = (back, kept, Some(later));
+                    tokio::time::sleep(DISK_WAIT).await;
+                }
+                Put::Refused { error, .. } => return Err(error),
+            }
+        }
+    }
+}
+
+/// How a trip to the disk went; one that was refused brings everything back.
+enum Put<T, F> {
+    Done(T),
+    Refused { draft: Draft, batch: Vec<u8>, error: io::Error, then: F },
 }
 
 /// Writes a staged file from a blocking thread.
