@@ -144,11 +144,14 @@ pub fn vendor_names(tree: &Tree) -> Vec<Finding> {
     found
 }
 
-/// Whether a word, or the first part of a camel-case name, is the vendor's id.
+/// Whether a word, or the first part of a camel-case name, is the vendor's id. A word in capitals
+/// has no parts.
 fn mentions(text: &str, vendor: &str) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
         let Some((head, rest)) = word.split_at_checked(vendor.len()) else { return false };
-        head.eq_ignore_ascii_case(vendor) && rest.chars().next().is_none_or(|c| c.is_ascii_uppercase())
+        let is_camel = || word.chars().any(|c| c.is_ascii_lowercase());
+        let ends_here = rest.chars().next().is_none_or(|c| c.is_ascii_uppercase() && is_camel());
+        head.eq_ignore_ascii_case(vendor) && ends_here
     })
 }
 
@@ -216,7 +219,7 @@ mod tests {
 
     #[test]
     fn vendors_are_named_in_their_rooms_only() {
-        let code = "// Acme does it so\nlet a = \"acme/model\";\nlet b = ACME_KEY;\nstruct AcmeClient;\nlet sandbox = acmeology;\n#[cfg(test)]\nmod tests { use acme; }";
+        let code = "// Acme does it so\nlet a = \"acme/model\";\nlet b = ACME_KEY;\nstruct AcmeClient;\nlet sandbox = acmeology + ACMES_MAX;\n#[cfg(test)]\nmod tests { use acme; }";
         assert_eq!(vendor_lines("crates/engine/src/a.rs", code), [1, 2, 3, 4]);
         for path in
             ["crates/vendors/src/acme.rs", "crates/engine/tests/a.rs", "docs/acme.md", "crates/testkit/src/a.rs"]

@@ -7,9 +7,10 @@ use super::{
     Survey,
     source::{Source, Walk, bad, truncated},
 };
+use crc32fast::Hasher;
 use pixel_core::size::Size;
 
-/// Chunk after chunk to `IEND`.
+/// Chunk after chunk to `IEND`. A decoder refuses a chunk that it needs when the checksum is wrong.
 pub(super) fn png(source: &mut Source, survey: &mut Survey) -> Walk {
     source.skip(8)?;
     let mut has_data = false;
@@ -18,10 +19,15 @@ pub(super) fn png(source: &mut Source, survey: &mut Survey) -> Walk {
         if length > 0x7fff_ffff || !kind.iter().all(u8::is_ascii_alphabetic) {
             return bad("a chunk has no valid head");
         }
-        let mut rest = u64::from(length) + 4;
+        let mut sum = Hasher::new();
+        sum.update(&kind);
+        let mut rest = u64::from(length);
         match &kind {
             b"IHDR" if survey.size.is_none() && length == 13 => {
-                survey.size = Some(Size::new(source.u32_be()?, source.u32_be()?));
+                let sides = source.read::<8>()?;
+                sum.update(&sides);
+                let [a, b, c, d, e, f, g, h] = sides;
+                survey.size = Some(Size::new(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
                 rest -= 8;
             }
             _ if survey.size.is_none() => return bad("it does not begin with its header"),
@@ -33,7 +39,15 @@ pub(super) fn png(source: &mut Source, survey: &mut Survey) -> Walk {
             b"IEND" if !has_data => return bad("it has no picture data"),
             _ => {}
         }
-        source.skip(rest)?;
+        let is_needed = kind[0].is_ascii_uppercase();
+        if is_needed {
+            source.sum(rest, &mut sum)?;
+            if source.u32_be()? != sum.finalize() {
+                return bad("a chunk does not match its checksum");
+            }
+        } else {
+            source.skip(rest + 4)?;
+        }
         if &kind == b"IEND" {
             return Ok(());
         }

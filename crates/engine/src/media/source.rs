@@ -1,5 +1,6 @@
 //! A file read from front to back, with the difference between "ends too early" and "is wrong".
 
+use crc32fast::Hasher;
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
@@ -112,6 +113,26 @@ impl Source {
             Some(to) if to <= self.length => self.go(to),
             _ => self.ends(),
         }
+    }
+
+    /// Moves on over bytes that must be there and adds them to a checksum.
+    pub fn sum(&mut self, bytes: u64, sum: &mut Hasher) -> Walk {
+        if self.left() < bytes {
+            return self.ends();
+        }
+        let mut left = bytes;
+        while left > 0 {
+            let buffer = self.file.fill_buf()?;
+            if buffer.is_empty() {
+                return self.ends();
+            }
+            let used = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            sum.update(&buffer[..used]);
+            self.file.consume(used);
+            self.at += used as u64;
+            left -= used as u64;
+        }
+        Ok(())
     }
 
     /// Moves to a place at or before the end.

@@ -296,6 +296,18 @@ fn damaged_files_end_in_an_answer() {
     }
 }
 
+/// Of the right length and structure, and yet no decoder takes it.
+#[test]
+fn a_picture_whose_data_was_changed_is_refused() {
+    let folder = Folder::new();
+    let mut file = opaque(64, 48, ImageFormat::Png);
+    assert!(folder.examine(&file).is_ok());
+    let at = file.windows(4).position(|window| window == b"IDAT").unwrap() + 12;
+    file[at] ^= 0x5A;
+    let error = folder.examine(&file).unwrap_err();
+    assert!(error.reason.contains("checksum"), "{error}");
+}
+
 #[test]
 fn boxes_with_lying_sizes_are_refused() {
     let folder = Folder::new();
