@@ -3,13 +3,15 @@
 
 use crate::{
     beat::renew_all,
-    db::{Conn, DbResult, Row, Val, chunks, values_list},
+    claim::claim,
+    db::{Conn, DbResult, Val, chunks, values_list},
+    purse::admit,
     render::{CreateRow, Naming, SaveRow, Values},
     retire::{self, Step, Stepped},
     rows::{Budget, Lease, Saved},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::Duration,
 };
 
@@ -259,182 +261,4 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }
     insert_media(conn, saves.iter().flat_map(|row| row.media.iter().cloned()).collect()).await
-}
-
-/// How soon an attempt that met a pause asks again.
-const PAUSE_WAIT: Duration = Duration::from_secs(2);
-
-/// One vendor's budget within this transaction; reading it locks its row against other replicas.
-struct Purse {
-    now: i64,
-    next_at: i64,
-    in_flight: i64,
-}
-
-/// While submissions are paused no attempt is admitted, whatever a replica may have seen last.
-async fn is_paused(conn: &mut Conn) -> DbResult<bool> {
-    Ok(!conn.rows("SELECT 1 FROM meta WHERE name = 'paused_since'", Vec::new()).await?.is_empty())
-}
-
-/// Decides which attempts their vendors' budgets admit; the others get a moment to come back at.
-async fn admit(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<HashMap<usize, Duration>> {
-    let attempts = || saves.iter().filter(|(_, row)| row.budget.is_some());
-    if attempts().next().is_some() && is_paused(conn).await? {
-        return Ok(attempts().map(|(at, _)| (*at, PAUSE_WAIT)).collect());
-    }
-    let limited = |row: &&SaveRow| row.budget.as_ref().is_some_and(|(_, budget)| *budget != Budget::default());
-    let vendors: BTreeSet<&str> = saves
-        .iter()
-        .map(|(_, row)| *row)
-        .filter(limited)
-        .filter_map(|row| Some(row.budget.as_ref()?.0.as_str()))
-        .collect();
-    // In the order of their names: replicas that lock them in different orders would block each other.
-    let mut purses: BTreeMap<&str, Purse> = BTreeMap::new();
-    for vendor in vendors {
-        purses.insert(vendor, open_purse(conn, vendor).await?);
-    }
-    let mut later = HashMap::new();
-    for (at, row) in saves {
-        let Some((vendor, budget)) = &row.budget else { continue };
-        let Some(purse) = purses.get_mut(vendor.as_str()) else { continue };
-        if let Err(wait) = purse.spend(*budget) {
-            later.insert(*at, wait);
-        }
-    }
-    for (vendor, purse) in purses {
-        let values = vec![vendor.into(), purse.next_at.into()];
-        conn.rows("UPDATE budgets SET next_at = $2 WHERE vendor = $1", values).await?;
-    }
-    Ok(later)
-}
-
-async fn open_purse(conn: &mut Conn, vendor: &str) -> DbResult<Purse> {
-    const LOCK: &str = "INSERT INTO budgets (vendor, next_at) VALUES ($1, 0) \
-                        ON CONFLICT (vendor) DO UPDATE SET next_at = budgets.next_at RETURNING next_at, {NOW}";
-    const BUSY: &str = "SELECT CAST(COALESCE(SUM(in_flight), 0) AS BIGINT) FROM work \
-                        WHERE vendor = $1 AND in_flight > 0";
-    let first = |rows: Vec<Row>| rows.into_iter().next().ok_or(sqlx::Error::RowNotFound);
-    let lock = first(conn.rows(LOCK, vec![vendor.into()]).await?)?;
-    let busy = first(conn.rows(BUSY, vec![vendor.into()]).await?)?;
-    Ok(Purse { now: lock.int(1)?, next_at: lock.int(0)?, in_flight: busy.int(0)? })
-}
-
-impl Purse {
-    /// How soon a task that found every place taken asks again; a place falls free unannounced.
-    const PLACE_WAIT: Duration = Duration::from_millis(250);
-
-    /// How many submissions may leave now, or how long none may.
-    fn room(&self, budget: Budget) -> Result<i64, Duration> {
-        let places = match budget.concurrency {
-            0 => i64::MAX,
-            most => i64::from(most) - self.in_flight,
-        };
-        if places <= 0 {
-            return Err(Self::PLACE_WAIT);
-        }
-        let Some(interval) = interval_us(budget) else { return Ok(places) };
-        // A clock that was once far ahead must not block the vendor until then.
-        let next_at = self.next_at.min(self.now.saturating_add(interval));
-        match u64::try_from(next_at - self.now) {
-            Ok(wait) if wait > 0 => Err(Duration::from_micros(wait)),
-            _ => Ok(1),
-        }
-    }
-
-    /// Takes one place and one moment, or says how long to wait.
-    fn spend(&mut self, budget: Budget) -> Result<(), Duration> {
-        self.room(budget)?;
-        if let Some(interval) = interval_us(budget) {
-            self.next_at = self.now.saturating_add(interval);
-        }
-        self.in_flight += 1;
-        Ok(())
-    }
-}
-
-/// The distance of submissions, evenly spaced: vendors meter a minute's rate by the second.
-fn interval_us(budget: Budget) -> Option<i64> {
-    (budget.rate_per_min > 0).then(|| 60_000_000 / i64::from(budget.rate_per_min))
-}
-
-/// Carries out what is neither a new row nor a save.
-async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
-    let (pick, mut values, lease_us) = match op {
-        Op::ClaimQueued { vendor, budget, limit, lease_us } => {
-            let limit = match *budget == Budget::default() {
-                true => *limit,
-                false => match open_purse(conn, vendor).await?.room(*budget) {
-                    Ok(room) => room.min(*limit),
-                    Err(wait) => return Ok(Some(Out::Spent(wait))),
-                },
-            };
-            (
-                "SELECT task_id FROM work WHERE stage = 0 AND vendor = $2 ORDER BY rank LIMIT $3 {SKIP}",
-                vec![Val::from(vendor.as_str()), Val::from(limit)],
-                *lease_us,
-            )
-        }
-        Op::ClaimStale { vendor, before, lease_us } => (
-            "SELECT task_id FROM (SELECT task_id, created_at FROM work WHERE stage = 0 AND vendor = $2 \
-             ORDER BY rank LIMIT 64 {SKIP}) AS head WHERE created_at < $3",
-            vec![Val::from(vendor.as_str()), Val::from(*before)],
-            *lease_us,
-        ),
-        Op::ClaimDue { limit, lease_us } => (
-            "SELECT task_id FROM work WHERE stage > 0 AND due_at <= {NOW} ORDER BY due_at LIMIT $2 {SKIP}",
-            vec![Val::from(*limit)],
-            *lease_us,
-        ),
-        Op::ClaimOne { task_id, lease_us } => (
-            "SELECT task_id FROM work WHERE stage = 1 AND task_id = $2 {SKIP}",
-            vec![Val::from(task_id.as_str())],
-            *lease_us,
-        ),
-        Op::Seize { lease_us } => return retire::seize(conn, *lease_us).await.map(Some),
-        Op::Retire(step) => return retire::step(conn, step).await.map(Some),
-        Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
-        Op::Create(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
-    };
-    // Materialised: a planner that ran the choice twice would lease more than was asked.
-    let sql = format!(
-        "WITH chosen AS MATERIALIZED ({pick}) \
-         UPDATE work SET stage = 2, fence = fence + 1, due_at = {{NOW}} + $1 \
-         WHERE task_id IN (SELECT task_id FROM chosen) \
-         RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at"
-    );
-    values.insert(0, Val::from(lease_us));
-    let claimed = conn.rows(&sql, values).await?.iter().map(read_claim).collect::<DbResult<Vec<_>>>()?;
-    Ok(Some(Out::Claimed(claimed)))
-}
-
-fn read_claim(row: &Row) -> DbResult<RawClaim> {
-    Ok(RawClaim {
-        task_id: row.text(0)?,
-        fence: row.int(1)?,
-        vendor: row.text(2)?,
-        model: row.text(3)?,
-        project_id: row.text_opt(4)?,
-        rank: row.int(5)?,
-        request: row.text(6)?,
-        state: row.text(7)?,
-        created_at: row.int(8)?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_purse_spaces_and_counts() {
-        let mut purse = Purse { now: 1_000, next_at: 0, in_flight: 0 };
-        let rate = Budget { concurrency: 0, rate_per_min: 60 };
-        assert_eq!(purse.spend(rate), Ok(()));
-        assert_eq!(purse.spend(rate), Err(Duration::from_secs(1)));
-        purse.next_at = i64::MAX;
-        assert_eq!(purse.spend(rate), Err(Duration::from_secs(1)), "a clock once far ahead does not block for ever");
-        let places = Budget { concurrency: 1, rate_per_min: 0 };
-        assert!(purse.spend(places).is_err(), "one is in flight already");
-    }
 }

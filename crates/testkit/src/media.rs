@@ -5,6 +5,21 @@ use std::{path::Path, process::Command};
 
 pub use pixel_simulator::media::{png, wav};
 
+/// Every stored object below a folder is what its name says; returns how many there are.
+pub fn check_objects(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.map(|path| if path.is_dir() { check_objects(&path) } else { check_object(&path) }).sum()
+}
+
+fn check_object(path: &Path) -> usize {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    assert_eq!(name.len(), 64, "I6: {} is a half-written object", path.display());
+    let bytes = std::fs::read(path).expect("a stored object can be read");
+    assert_eq!(sha256_hex(&bytes), name, "I6: {} is not what its name says", path.display());
+    1
+}
+
 /// Width and height from a PNG's header.
 pub fn png_size(file: &[u8]) -> Option<(u32, u32)> {
     let number = |at: usize| Some(u32::from_be_bytes(file.get(at..at + 4)?.try_into().ok()?));

@@ -10,7 +10,8 @@ const MAP: &str = "ARCHITECTURE.md";
 /// Crates that open connections: an adapter that has none cannot send.
 const HTTP_CLIENTS: &[&str] =
     &["reqwest", "hyper", "hyper-util", "ureq", "isahc", "curl", "attohttpc", "minreq", "surf", "awc"];
-const WITHOUT_HTTP: &[&str] = &["core", "vendors", "store"];
+/// The store has one for the bucket of the media, whose address is the operator's.
+const WITHOUT_HTTP: &[&str] = &["core", "vendors"];
 
 const DATABASES: &[&str] = &["sqlx", "rusqlite", "libsqlite3-sys", "tokio-postgres", "postgres", "diesel", "sea-orm"];
 

@@ -176,6 +176,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_SANDBOX", "1"),
         ("PIXEL_WORKERS", "5"),
         ("PIXEL_SHUTDOWN_S", "4"),
+        ("PIXEL_DRAIN_S", "7"),
         ("DATABASE_URL", "postgres://u@h/d"),
         ("PIXEL_DATABASE_POOL_SIZE", "9"),
         ("PIXEL_LOG", "warn"),
@@ -212,7 +213,7 @@ fn every_variable_of_the_table_sets_its_setting() {
     assert_eq!((bucket.endpoint.as_deref(), bucket.region.as_str()), (Some("http://s3.lan:9000"), "garage"));
     assert_eq!(env(&[("PIXEL_BLOBS", "/b")]).settings().blobs, Path::new("/b"));
     assert_eq!(settings.public_url.as_deref(), Some("https://p.example/x"));
-    assert_eq!((settings.workers, settings.shutdown.as_secs()), (5, 4));
+    assert_eq!((settings.workers, settings.shutdown.as_secs(), settings.drain.as_secs()), (5, 4, 7));
     assert_eq!(settings.database.url.unwrap().reveal(), "postgres://u@h/d");
     assert_eq!(settings.database.pool_size, 9);
     assert_eq!(settings.retention, Some(Duration::from_secs(43_200)));

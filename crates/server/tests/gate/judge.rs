@@ -153,7 +153,7 @@ async fn results(world: &World, client: &Client, rested: &Rested, tally: &Tally)
             tally.checked("I6", 1);
         }
     }
-    let objects = witness::objects(&world.blobs);
+    let objects = media::check_objects(&world.blobs.join("blobs"));
     tally.checked("I6", objects);
 }
 

@@ -32,10 +32,7 @@ struct Figures {
 
 impl Tally {
     pub fn begin(piece: &'static str) -> Self {
-        let given = number("PIXEL_TEST_SEED");
-        let seed = given.unwrap_or_else(|| since_1970().as_secs());
-        eprintln!("{piece}: seed {seed} (repeat with PIXEL_TEST_SEED={seed})");
-        Self { piece, seed, begun: Instant::now(), figures: Mutex::default() }
+        Self { piece, seed: pixel_testkit::seed(piece), begun: Instant::now(), figures: Mutex::default() }
     }
 
     /// Randomness of one part of the run: the same for the same seed.

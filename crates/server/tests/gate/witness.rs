@@ -5,7 +5,7 @@ use crate::{
     vendors::mark_of,
     world::{PASSWORD, World},
 };
-use pixel_testkit::{Client, Rig, Server, media, stub};
+use pixel_testkit::{Client, Rig, Server, stub};
 use serde_json::Value;
 use std::{
     collections::HashMap,
@@ -37,19 +37,6 @@ pub async fn prices(client: &Client) -> HashMap<String, u64> {
     let models = groups["image"].as_object().expect("a group of models").clone();
     let price = |(id, entry): (String, Value)| Some((id, entry["price"]["micros"].as_u64()?));
     models.into_iter().filter_map(price).collect()
-}
-
-/// Every stored object equals its name; returns how many there are.
-pub fn objects(blobs: &Path) -> usize {
-    let folder = blobs.join("blobs");
-    files(&folder).into_iter().map(|path| check_object(&path)).count()
-}
-
-fn check_object(path: &Path) {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    assert_eq!(name.len(), 64, "I6: {} is a half-written object", path.display());
-    let bytes = fs::read(path).expect("a stored object can be read");
-    assert_eq!(media::sha256_hex(&bytes), name, "I6: {} is not what its name says", path.display());
 }
 
 /// SQLite's own judgement of a database that nobody has open, by another program than ours.

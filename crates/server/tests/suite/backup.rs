@@ -1,12 +1,9 @@
 //! Backups beside a server that goes on paying, and what a restored server then pays for. The
 //! vendor's ledger is the witness: it has seen both lives.
 
-use crate::{
-    crash::{check_objects, seed},
-    support::{IMAGE, SOON, picture, with},
-};
+use crate::support::{IMAGE, SOON, picture, with};
 use pixel_testkit::{
-    Client, Db, Method, Rig, Script, Server, Stub, media, on_both, on_postgres, on_sqlite, stub, wait,
+    Client, Db, Method, Rig, Script, Server, Stub, media, on_both, on_postgres, on_sqlite, seed, stub, wait,
 };
 use serde_json::{Value, json};
 use std::{
@@ -135,7 +132,7 @@ async fn until_submissions(client: &Client, are: &str) {
 }
 
 async fn a_restored_server_pays_for_nothing_again(rig: Rig) {
-    let mut rng = fastrand::Rng::with_seed(seed());
+    let mut rng = fastrand::Rng::with_seed(seed("restores under load"));
     for round in 0..3 {
         restore_under_load(&rig, &mut rng, round).await;
     }
@@ -183,7 +180,7 @@ async fn restore_under_load(rig: &Rig, rng: &mut fastrand::Rng, round: u32) {
     assert!(stub.accepted(&late.mark) <= late.n, "{}", late.mark);
     let held = ended.iter().filter(|task| task["attention"].is_object()).count();
     assert!(held > 0, "nothing was in doubt: the load was too small to prove anything");
-    assert!(check_objects(&second.data.join("blobs")) > 0);
+    assert!(media::check_objects(&second.data.join("blobs")) > 0);
     // Both answers of a person are still to be had, and new tasks are as ever.
     decide(&client, &stub, &asked, &before, &ended).await;
     client.make("image", &with(picture(OPENAI, "afterwards"), &json!({ "resolution": "64x64" })), SOON).await;
