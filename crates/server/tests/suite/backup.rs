@@ -409,7 +409,7 @@ const LATER: &str = "INSERT INTO _sqlx_migrations (version, description, success
 async fn make_newer(rig: &Rig, place: &Place) {
     match (&place.db, &rig.cluster) {
         (Db::Postgres(url), Some(cluster)) => {
-            drop(cluster.query(url, &format!("{LATER} (9999, 'later', true, 0, '\\x00')")))
+            cluster.query(url, &format!("{LATER} (9999, 'later', true, 0, '\\x00')"));
         }
         _ => {
             let url = format!("sqlite://{}", place.data.join("pixel.db").display());
