@@ -13,6 +13,7 @@ use pixel_core::{
     task::{Facts, SlotState, Work},
     vendor::Staged,
 };
+use serde_json::Value;
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -93,7 +94,12 @@ pub(super) fn write_media(
             _ => continue,
         };
         let column = rows.column(column)?;
+        let gone = if table.name == "media" { Some(rows.column("gone")?) } else { None };
         while let Some(row) = rows.next_row()? {
+            // What retention has removed, or is about to, is missed by nobody.
+            if gone.is_some_and(|at| row.get(at).and_then(Value::as_i64) != Some(0)) {
+                continue;
+            }
             match table.name.as_str() {
                 "media" => out.blob(&parse::<Facts>(text(&row, column)?, "facts")?)?,
                 _ => out.blobs_of(&parse(text(&row, column)?, "state")?)?,
