@@ -71,7 +71,7 @@ fn unquoted(literal: &str) -> String {
 fn is_name(literal: &str) -> bool {
     let words: Vec<&str> = literal.trim_matches('"').split('.').collect();
     let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    words.len() == 2 && words.iter().all(|word| is_word(word))
+    words.len() == 2 && words.iter().all(is_word)
 }
 
 /// The feature is off by itself, and only development dependencies turn it on: cargo leaves those

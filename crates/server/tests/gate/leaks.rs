@@ -64,12 +64,12 @@ async fn after_the_load_everything_is_given_back(rig: Rig) {
     let world = World::new(&rig, "leaks");
     let servers = [world.launch("server").start().await];
     // The first load fills what is kept on purpose: pools, the database's caches, the allocator's
-    // stock. The second is as large, and must take nothing more.
-    let mut asked = load(&world, &servers[0], &mut rng, 150).await;
+    // stock. The next must take nothing more.
+    let mut asked = load(&world, &servers[0], &mut rng, 200).await;
     judge::rest(&servers[0].client(), &asked, &tally).await;
     let before = Held::by(&servers[0]);
     for _ in 0..tally.count(1) {
-        asked.extend(load(&world, &servers[0], &mut rng, 150).await);
+        asked.extend(load(&world, &servers[0], &mut rng, 80).await);
         judge::rest(&servers[0].client(), &asked, &tally).await;
     }
     let begun = Instant::now();
