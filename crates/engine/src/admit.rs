@@ -75,7 +75,7 @@ impl Engine {
 }
 
 /// Pixels that are decoded at the same time, in MiB, and what one takes.
-pub(crate) const DECODED_MIB: usize = 96;
+pub(crate) const DECODED_MIB: usize = 64;
 const PIXEL_BYTES: u64 = 4;
 
 async fn blocking<T: Send + 'static>(
