@@ -11,7 +11,7 @@ use std::{io, path::PathBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Pixels that are decoded at the same time, in MiB, and what one takes.
-pub(crate) const DECODED_MIB: usize = 96;
+pub(crate) const DECODED_MIB: usize = 64;
 const PIXEL_BYTES: u64 = 4;
 
 /// Why staged bytes did not become a blob.
