@@ -8,7 +8,7 @@ use rustls::{
 };
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
@@ -119,24 +119,28 @@ async fn within(serve: impl Future<Output = io::Result<()>>) {
 }
 
 async fn one(mut stream: TcpStream, port: Port) -> io::Result<()> {
-    let mut begin = [0; 1024];
     match port {
         Port::Plain => {
-            stream.read(&mut begin).await?;
+            hear(&mut stream).await?;
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await
         }
         Port::Untrusted(acceptor) => {
             let mut stream = acceptor.accept(stream).await?;
             // Whoever accepted the certificate hears that nothing is here.
-            stream.read(&mut begin).await?;
+            hear(&mut stream).await?;
             stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await
         }
         Port::Goaway => {
-            stream.read(&mut begin).await?;
+            hear(&mut stream).await?;
             stream.write_all(&GOAWAY).await?;
             stream.shutdown().await
         }
     }
+}
+
+/// The beginning of what a client says; nobody here cares what it is.
+async fn hear(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+    stream.read(&mut [0; 1024]).await
 }
 
 /// A self-signed certificate for a name that nobody asks for.

@@ -104,8 +104,11 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
             let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
             return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
         };
-        state.ledger.counts(vendor.id(), &job.entry.marker).polls += 1;
         let rule = job.rule(Stage::Poll, job.polls).cloned();
+        let rule = rule.filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
+        let counts = state.ledger.counts(vendor.id(), &job.entry.marker);
+        counts.polls += 1;
+        counts.struck += u64::from(rule.is_some());
         let progress = progress(job, rule.as_ref().map(|rule| rule.kind));
         job.polls = job.polls.saturating_add(1);
         (rule, progress, job.pace())
@@ -119,8 +122,8 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
         None => vendor.refused(Refusal::Error),
     };
     match &rule {
-        Some(rule) if rule.kind != Fault::ClosedOnReuse || asked.reused => spoil::api(rule, vendor, pace, || good),
-        _ => good.into(),
+        Some(rule) => spoil::api(rule, vendor, pace, || good),
+        None => good.into(),
     }
 }
 
@@ -143,16 +146,12 @@ fn progress(job: &Job, kind: Option<Fault>) -> Option<State> {
 /// What a job made: links, or the media itself.
 async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     // Links to a host that cannot be reached need that host.
-    let addresses = {
-        let state = shared.state();
-        let before = |kind: Fault| kind.group() == Group::Before;
-        let wanted = state.jobs.get(id).is_some_and(|job| {
-            (0..job.entry.outputs).any(|at| host::strikes(job, at).is_some_and(|rule| before(rule.kind)))
-        });
-        wanted
-    };
-    let addresses = if addresses { shared.addresses().await.ok() } else { None };
+    let is_nowhere = |job: &Job, at| host::strikes(job, at).is_some_and(|rule| rule.kind.group() == Group::Before);
+    let any_nowhere = |job: &Job| (0..job.entry.outputs).any(|at| is_nowhere(job, at));
+    let is_wanted = shared.state().jobs.get(id).is_some_and(any_nowhere);
+    let addresses = if is_wanted { shared.addresses().await.ok() } else { None };
     let mut state = shared.state();
+    let state = &mut *state;
     let Some(job) = state.jobs.get_mut(id) else { return Vec::new() };
     let missing = job.rule(Stage::Poll, job.polls.saturating_sub(1)).filter(|rule| rule.kind == Fault::MissingOutput);
     let missing = missing.map(|rule| rule.output.unwrap_or(job.entry.outputs.saturating_sub(1)));
@@ -171,9 +170,10 @@ async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     let all = (0..job.entry.outputs).map(made).collect();
     // A link to nowhere is never fetched here, so handing it out is what counts.
     for at in 0..job.entry.outputs {
-        let nowhere = host::strikes(job, at).is_some_and(|rule| rule.kind.group() == Group::Before);
-        if let Some(fetches) = job.fetches.get_mut(at as usize).filter(|_| nowhere || job.entry.inline) {
+        let (is_struck, is_over) = (host::strikes(job, at).is_some(), job.entry.inline || is_nowhere(job, at));
+        if let Some(fetches) = job.fetches.get_mut(at as usize).filter(|_| is_over) {
             *fetches += 1;
+            state.ledger.counts(job.vendor.id(), &job.entry.marker).struck += u64::from(is_struck);
         }
     }
     all

@@ -53,8 +53,10 @@ pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
     let Some(job) = state.jobs.get_mut(id).filter(|job| index < job.entry.outputs) else {
         return store_error(404, "NoSuchKey").into();
     };
-    state.ledger.counts(job.vendor.id(), &job.entry.marker).fetches += 1;
-    let rule = strikes(job, index).cloned();
+    let rule = strikes(job, index).cloned().filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
+    let counts = state.ledger.counts(job.vendor.id(), &job.entry.marker);
+    counts.fetches += 1;
+    counts.struck += u64::from(rule.is_some());
     if let Some(count) = job.fetches.get_mut(index as usize) {
         *count = count.saturating_add(1);
     }
@@ -64,8 +66,8 @@ pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
     let content_type = if job.entry.unit == Unit::Speech.name() { "audio/wav" } else { "image/png" };
     let good = Whole::new(200, content_type, shared.file(job, index));
     match rule {
-        Some(rule) if rule.kind != Fault::ClosedOnReuse || asked.reused => spoil::media(&rule, job.pace(), good),
-        _ => good.into(),
+        Some(rule) => spoil::media(&rule, job.pace(), good),
+        None => good.into(),
     }
 }
 

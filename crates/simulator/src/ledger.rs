@@ -79,6 +79,8 @@ pub struct Counts {
     pub polls: u64,
     pub searches: u64,
     pub fetches: u64,
+    /// Requests of any stage that a fault struck.
+    pub struck: u64,
 }
 
 impl Counts {
@@ -90,6 +92,7 @@ impl Counts {
         self.polls += other.polls;
         self.searches += other.searches;
         self.fetches += other.fetches;
+        self.struck += other.struck;
     }
 }
 

@@ -159,6 +159,7 @@ impl Shared {
             (None, false) => Fate::Accepted,
         };
         state.ledger.record(vendor.id(), &marker, fate, &order.body);
+        state.ledger.counts(vendor.id(), &marker).struck += u64::from(taken.rule.is_some());
         match (fate, known) {
             (Fate::Refused, _) | (Fate::Repeated, None) => {}
             (Fate::Repeated, Some(id)) => {

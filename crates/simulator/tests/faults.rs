@@ -189,14 +189,14 @@ fn check(kind: Fault, stage: Stage, seen: &Seen) {
         Fault::GarbageJson => assert!(seen.status == 200 && !is_json && !seen.body.is_empty(), "{what}"),
         Fault::HtmlPage => assert!(seen.status == 200 && seen.headers["content-type"] == "text/html", "{what}"),
         Fault::WrongSchema => {
-            assert!(is_json && seen.json()["id"].is_null() && seen.json()["state"].is_null(), "{what}")
+            assert!(is_json && seen.json()["id"].is_null() && seen.json()["state"].is_null(), "{what}");
         }
         Fault::MissingId => assert!(seen.json()["id"].is_null() && seen.json()["state"] == "waiting", "{what}"),
         Fault::UnknownStatus => assert_eq!(seen.json()["state"], "meditating", "{what}"),
         Fault::StatusBackwards => assert_eq!(seen.json()["state"], "running", "{what}"),
         Fault::RunningForEver => assert_eq!(seen.json()["state"], "waiting", "{what}"),
         Fault::PrivateRedirect => {
-            assert!(seen.status == 302 && seen.headers["location"].contains("//127.0.0.2"), "{what}")
+            assert!(seen.status == 302 && seen.headers["location"].contains("//127.0.0.2"), "{what}");
         }
         Fault::CutWithLength => assert!(seen.length() > Some(seen.body.len()) && seen.end == End::Closed, "{what}"),
         Fault::CutWithoutLength => {
@@ -207,7 +207,7 @@ fn check(kind: Fault, stage: Stage, seen: &Seen) {
             assert_eq!((seen.headers["content-type"].as_str(), size(seen)), ("text/plain", Some((320, 240))));
         }
         Fault::HtmlMedia => {
-            assert!(seen.headers["content-type"] == "image/png" && seen.text().contains("<html>"), "{what}")
+            assert!(seen.headers["content-type"] == "image/png" && seen.text().contains("<html>"), "{what}");
         }
         Fault::MediaBomb => assert!(size(seen) == Some((30_000, 30_000)) && seen.body.len() < 1 << 20, "{what}"),
         Fault::WrongChecksum => assert!(size(seen) == Some((320, 240)) && seen.end == End::Whole, "{what}"),

@@ -1,7 +1,5 @@
 //! The simulator judges others, so it is judged here: both real vendors' wire forms.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use pixel_testkit::{
     Client, Method, Script, Stub,

@@ -43,14 +43,13 @@ impl Case {
     }
 }
 
-fn script(rule: Rule) -> Script {
-    Script { pace_ms: PACE_MS, faults: vec![rule], ..Script::default() }
-}
-
-/// Creates a task of two pictures, which are one submission.
+/// Creates a task of two pictures, which are one submission. Polls that the rule spares find the
+/// job at work.
 async fn begin(client: &Client, stub: &Stub, rule: Rule, class: &'static str) -> Case {
     let (kind, stage, mark) = (rule.kind, rule.at().expect("a stage"), stub::marker());
-    stub.simulator().script(Some(&mark), script(rule));
+    let polls = if stage == Stage::Poll && rule.skip > 0 { u64::from(rule.skip) + 1 } else { 0 };
+    let script = Script { pace_ms: PACE_MS, polls: polls.into(), faults: vec![rule], ..Script::default() };
+    stub.simulator().script(Some(&mark), script);
     let body = with(picture(&format!("lab/{class}"), &format!("a kite {mark}")), &json!({ "n": 2 }));
     Case { kind, stage, class, task: client.create("image", &body).await, mark }
 }
@@ -81,6 +80,9 @@ async fn check(client: &Client, stub: &Stub, case: &Case, task: &Value) {
     let name = case.name();
     let (accepted, received) = (stub.accepted(&case.mark), stub.received(&case.mark));
     assert!(accepted <= 1, "{name}: {accepted} submissions were accepted: {task:#}");
+    // A submission always has a connection of its own, which is what the rule spares.
+    let struck = stub.simulator().counts(Some(&case.mark), None).struck;
+    assert!(struck > 0 || case.kind == Fault::ClosedOnReuse, "{name} was not tried: {task:#}");
     let unclear = case.stage == Stage::Submit && case.kind.is_unclear();
     match task["status"].as_str() {
         Some("completed") => {
@@ -197,7 +199,6 @@ async fn accounts_that_fail_while_jobs_run_lose_none(rig: Rig) {
         for class in CLASSES {
             // Late enough that all are submitted before the first parks the others.
             cases.push(begin(&client, &stub, Rule::new(kind, Stage::Poll).skip(8), class).await);
-            stub.simulator().script(None, Script::default());
         }
     }
     join_all(cases.iter().map(async |case| {
