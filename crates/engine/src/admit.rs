@@ -167,11 +167,10 @@ impl Bench {
         };
         let path = self.blobs.staged_path(&staged.handle);
         let facts = media::examine(&path, &staged.sha256, staged.bytes, &self.limits);
-        let facts = facts.and_then(|facts| of_family(facts, family)).map_err(|unusable| {
+        let facts = facts.and_then(|facts| of_family(facts, family)).inspect_err(|_| {
             if !is_named && let Err(error) = self.blobs.discard_fresh(&staged.handle) {
                 tracing::warn!(%error, "an unusable file is left to the sweep");
             }
-            unusable
         })?;
         crash::point!("admit.examined");
         let is_large = preview && media::needs_preview(&facts, &self.limits);
