@@ -18,11 +18,13 @@ zombies               kills::ten_frozen_replicas_write_nothing::postgres        
 database_kills        kills::five_deaths_of_the_database_lose_nothing::postgres              200
 crash_points_embedded points::every_crash_point_embedded::sqlite                             5
 crash_points_polled   points::every_crash_point_polled::sqlite                               5
+crash_points_classes  points::every_crash_point_of_every_class::sqlite                     5
 crash_points_computed points::every_crash_point_of_the_server::sqlite                        5
 crash_points_postgres points::every_crash_point_once::postgres                               5
 disk_faults_taking    disk::disk_faults_while_a_task_is_taken::sqlite                        90
 disk_faults_working   disk::disk_faults_while_a_task_is_worked_on::sqlite                    126
 disk_faults_starting  disk::a_start_on_a_read_only_disk_is_refused::sqlite                   1
+mixed_faults          mixed::mixed_faults_lose_and_repeat_nothing::sqlite                10000
 leaks                 leaks::after_the_load_everything_is_given_back::sqlite                 10
 '
 

@@ -13,7 +13,7 @@
 //!
 //! I8 is about events to subscribers, which do not exist yet.
 
-use crate::{load::Asked, tally::Tally, vendors::Model, witness, world::World};
+use crate::{load::Asked, tally::Tally, witness, world::World};
 use pixel_testkit::{Client, Rig, Server, client::is_terminal, media};
 use serde_json::Value;
 use std::{
@@ -101,7 +101,7 @@ async fn costs(world: &World, client: &Client, asked: &[Asked], rested: &Rested,
         if !is_terminal(task) || *decided {
             continue;
         }
-        let charged = world.vendors.accepted(mark) as u64 * price * calls_make(model);
+        let charged = world.vendors.charged(mark) * price;
         let settled = task["cost"]["final_micros"].as_u64();
         assert_eq!(settled, Some(charged), "I3: {mark} is charged {charged} micros by the vendor: {task:#}");
         ours += settled.unwrap_or_default();
@@ -110,13 +110,6 @@ async fn costs(world: &World, client: &Client, asked: &[Asked], rested: &Rested,
     }
     assert_eq!(ours, theirs, "I3: the sums differ");
     tally.add("micros_charged", usize::try_from(theirs).unwrap_or(usize::MAX));
-}
-
-/// Results of one paid call of a task that asked for one result, or for several of a vendor that
-/// makes one at a time.
-fn calls_make(model: &Model) -> u64 {
-    assert_eq!(model.per_call, 1, "the ledger of {} counts calls, and its price is by result", model.id);
-    1
 }
 
 /// I4, the second half: what is held or has failed is explained by the run.

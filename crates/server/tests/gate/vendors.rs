@@ -7,7 +7,6 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// It knows a repeated key again.
-    #[expect(dead_code, reason = "no vendor that the server has yet is of this class")]
     Keyed,
     /// It can be asked for a lost submission by our reference.
     Searchable,
@@ -28,7 +27,7 @@ pub enum Way {
 }
 
 /// A model that the gate uses.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
     pub id: &'static str,
     pub class: Class,
@@ -37,6 +36,8 @@ pub struct Model {
     pub resolution: Option<&'static str>,
     /// Results of one paid call.
     pub per_call: usize,
+    /// Whether it takes pictures as inputs.
+    pub inputs: bool,
 }
 
 impl Model {
@@ -45,8 +46,14 @@ impl Model {
     }
 }
 
-pub const SANDBOX: &Model =
-    &Model { id: "sandbox/painter", class: Class::Local, way: Way::Computed, resolution: Some("64x64"), per_call: 1 };
+pub const SANDBOX: &Model = &Model {
+    id: "sandbox/painter",
+    class: Class::Local,
+    way: Way::Computed,
+    resolution: Some("64x64"),
+    per_call: 1,
+    inputs: true,
+};
 
 /// Every paid model. A model of another class is one more entry here; all cases follow from it.
 pub const PAID: &[Model] = &[
@@ -56,9 +63,28 @@ pub const PAID: &[Model] = &[
         way: Way::Embedded,
         resolution: Some("64x64"),
         per_call: 10,
+        inputs: true,
     },
-    Model { id: "dashscope/qwen-image", class: Class::Neither, way: Way::Polled, resolution: None, per_call: 1 },
+    Model {
+        id: "dashscope/qwen-image",
+        class: Class::Neither,
+        way: Way::Polled,
+        resolution: None,
+        per_call: 1,
+        inputs: true,
+    },
+    LAB[0],
+    LAB[1],
+    LAB[2],
 ];
+
+/// One model for each promise that a vendor may give about a repeat.
+pub const LAB: [Model; 3] =
+    [lab("lab/keyed", Class::Keyed), lab("lab/searchable", Class::Searchable), lab("lab/plain", Class::Neither)];
+
+const fn lab(id: &'static str, class: Class) -> Model {
+    Model { id, class, way: Way::Polled, resolution: None, per_call: 4, inputs: false }
+}
 
 /// What the vendor does with a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +110,7 @@ impl Vendors {
 
     /// Points a server at them.
     pub fn attach(&self, launch: Launch) -> Launch {
-        launch.vendors(&self.0)
+        launch.vendors(&self.0).lab(&self.0)
     }
 
     /// What no script says: small pictures after so long and so many polls.
@@ -105,6 +131,11 @@ impl Vendors {
     /// Submissions that the vendor would charge for.
     pub fn accepted(&self, mark: &str) -> usize {
         self.0.accepted(mark)
+    }
+
+    /// Results that the vendor would charge for.
+    pub fn charged(&self, mark: &str) -> u64 {
+        self.0.simulator().entries(Some(mark), None).iter().map(|entry| u64::from(entry.outputs)).sum()
     }
 
     /// Submissions that arrived.

@@ -18,7 +18,7 @@ const IN_TIME_MEDIA: Duration = Duration::from_secs(2);
 /// A body from this size on is sent and parsed many times as slowly by debug builds, and takes some
 /// 0.3 s for ten megabytes on an idle machine; the tests beside this one take their share too.
 const LARGE_BYTES: usize = 1 << 20;
-const LARGE_FACTOR: u32 = if cfg!(debug_assertions) { 30 } else { 1 };
+const LARGE_FACTOR: u32 = if cfg!(debug_assertions) { 10 } else { 1 };
 /// One that was too slow is tried again: the machine may have been busy, the server slow it is not.
 const TRIES: usize = 5;
 /// What the whole corpus may add to the server's memory at its peak.
