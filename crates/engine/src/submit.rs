@@ -69,7 +69,7 @@ impl Cursor<'_> {
         }
         crash::point!("submit.leased");
         let lane = self.run.lane();
-        match self.run.engine.0.door.send_ready(call, ready).await {
+        match self.run.engine.0.door.send_ready(call, ready.leaving_if(self.may_leave())).await {
             door::Sent::Unsent { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
                 self.unsent(&sent, &why).await
@@ -94,6 +94,12 @@ impl Cursor<'_> {
             true => Ok(()),
             false => Err(Stop::Fenced),
         }
+    }
+
+    /// A connection takes its time, and a paused process takes any time: asked once more at the end.
+    fn may_leave(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (leases, lease) = (self.run.engine.0.store.leases().clone(), self.run.claimed.lease.clone());
+        move || !leases.remaining(&lease).is_zero()
     }
 
     /// Writes the intent; when this returns it is on stable storage.

@@ -10,7 +10,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use tokio::io::AsyncReadExt;
@@ -25,6 +25,8 @@ pub(super) struct Prepared {
     pub body: reqwest::Body,
     /// Bytes that the connection has taken so far, for the watch over a stalled upload.
     pub taken: Arc<AtomicU64>,
+    /// Raised when the body was not allowed to begin.
+    pub stopped: Option<Arc<AtomicBool>>,
 }
 
 /// Opens every blob, so that one that is missing, has another length or cannot be read is found
@@ -44,7 +46,7 @@ pub(super) async fn prepare(body: &Body, blobs: &Blobs) -> Result<Prepared, Stri
         pieces.push(open(part, blobs).await?);
     }
     let taken = Arc::new(AtomicU64::new(0));
-    Ok(Prepared { content_type, length, body: assemble(pieces, taken.clone()), taken })
+    Ok(Prepared { content_type, length, body: assemble(pieces, taken.clone()), taken, stopped: None })
 }
 
 fn wire_length(part: &Part) -> u64 {

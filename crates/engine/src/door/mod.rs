@@ -12,6 +12,7 @@ mod decode;
 mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod leave;
 mod multipart;
 #[cfg(test)]
 mod tests;
@@ -84,6 +85,14 @@ pub enum Sent {
 /// A call's body, open.
 pub struct Ready(Prepared);
 
+impl Ready {
+    /// Asks once more whether it may leave, when the connection stands and nothing is written yet.
+    pub fn leaving_if(self, may: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let (body, stopped) = leave::guarded(self.0.body, Box::new(may));
+        Self(Prepared { body, stopped: Some(stopped), ..self.0 })
+    }
+}
+
 /// Carries calls out; clones share the connections.
 #[derive(Clone)]
 pub struct Door {
@@ -142,7 +151,7 @@ impl Door {
     }
 
     async fn exchange(&self, call: &HttpCall, url: Url, prepared: Prepared) -> Sent {
-        let taken = prepared.taken.clone();
+        let (taken, stopped) = (prepared.taken.clone(), prepared.stopped.clone());
         let request = match request(call, url, prepared) {
             Ok(request) => request,
             Err(why) => return Sent::Unsent { why },
@@ -152,7 +161,11 @@ impl Door {
             crash::point!("door.answering");
             self.answer(call, response).await.map_err(|why| Sent::Unclear { why })
         };
-        match timeout(call.timeout, exchange).await {
+        let done = timeout(call.timeout, exchange).await;
+        if stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire)) {
+            return Sent::Unsent { why: "it was not allowed to leave any more".to_owned() };
+        }
+        match done {
             Ok(Ok(answer)) => Sent::Answer(answer),
             Ok(Err(sent)) => sent,
             Err(_) => Sent::Unclear { why: format!("no complete answer within {} ms", call.timeout.as_millis()) },
