@@ -7,7 +7,7 @@ use crate::{
     size::{Makes, Size},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use toml::{Table, Value};
 
 /// One vendor as its file describes it.
@@ -19,6 +19,9 @@ pub struct VendorCard {
     /// Environment variables that must all be set; empty for a vendor that needs no key.
     #[serde(default)]
     pub key_env: Vec<String>,
+    /// The vendor's services, where each has a credential and a host of its own.
+    #[serde(default, rename = "service")]
+    pub services: Vec<Service>,
     #[serde(default)]
     pub base_url_env: Option<String>,
     #[serde(default)]
@@ -29,6 +32,17 @@ pub struct VendorCard {
     /// Submissions per minute; 0 is no limit.
     #[serde(default)]
     pub rate_per_min: u32,
+}
+
+/// One of a vendor's services: what its models need in place of the vendor's own fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    pub id: String,
+    /// Sets of variables; the first of which all are set is the credential.
+    pub key_env: Vec<Vec<String>>,
+    /// The variable of the vendor's base URL stands for that of all its services.
+    pub base_url: String,
 }
 
 /// One model as its entry describes it. The README of `catalog/` explains each field once.
@@ -49,6 +63,12 @@ pub struct Model {
     pub vendor_model: String,
     #[serde(default)]
     pub vendor_model_ref: Option<String>,
+    /// The vendor's id for a [`Mode`], by its name in `extraParams.mode`, where it is another.
+    #[serde(default)]
+    pub vendor_models: BTreeMap<Mode, String>,
+    /// Which of the vendor's services has it; none for a vendor that has no services.
+    #[serde(default)]
+    pub service: Option<String>,
     #[serde(default)]
     pub default: bool,
     #[serde(default)]
@@ -133,6 +153,13 @@ impl Default for Times {
 impl Model {
     pub fn id(&self) -> String {
         format!("{}/{}", self.provider, self.key)
+    }
+
+    /// The vendor's own id for a request: by its mode, else by whether there are inputs.
+    pub fn vendor_model_for(&self, mode: Option<Mode>, has_inputs: bool) -> &str {
+        let by_mode = mode.and_then(|mode| self.vendor_models.get(&mode));
+        let by_inputs = self.vendor_model_ref.as_ref().filter(|_| has_inputs);
+        by_mode.or(by_inputs).unwrap_or(&self.vendor_model)
     }
 
     /// The size that a level and ratio stand for in this model's own table.

@@ -107,6 +107,32 @@ pub struct HttpCall {
     pub media: Vec<MediaAt>,
     /// The whole exchange.
     pub timeout: Duration,
+    /// Headers that can be made only when the call leaves.
+    pub sign: Option<Signer>,
+}
+
+/// Makes the headers that must be fresh at every send: signatures, short-lived tokens, trace ids.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    pub credential: Credential,
+    /// Whether [`Leaving::body_sha256`] is wanted; the body is then read twice.
+    pub hashes_body: bool,
+    pub sign: fn(&Leaving<'_>) -> Vec<(String, Field)>,
+}
+
+/// A call at the moment in which it leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    pub method: Method,
+    pub url: &'a str,
+    /// As it is sent; empty when there is no body.
+    pub content_type: &'a str,
+    /// Lower-case hex; empty unless [`Signer::hashes_body`].
+    pub body_sha256: &'a str,
+    pub credential: &'a Credential,
+    pub now: Stamp,
+    /// 128 random bits in hex, new at every send.
+    pub nonce: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +254,11 @@ pub enum MediaAt {
     Body,
     /// A string at a JSON pointer in which `*` stands for any index or name.
     Json { pointer: String, encoding: Encoding },
+    /// The body is a row of JSON documents, one behind the other or as the `data:` lines of an
+    /// event stream, and each may hold a piece at the pointer (without `*`). The pieces are decoded
+    /// one by one and joined into one staged blob, the first of [`Answer::staged`]; the answer's
+    /// body is the list of the documents, each piece left empty.
+    Joined { pointer: String, encoding: Encoding },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -131,6 +131,7 @@ fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
         repeat: Repeat::Never,
         media: Vec::new(),
         timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
+        sign: None,
     }
 }
 

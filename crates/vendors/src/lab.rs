@@ -103,6 +103,7 @@ fn call(job: &Job<'_>, method: Method, what: &str) -> HttpCall {
         repeat: Repeat::Safe,
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
+        sign: None,
     }
 }
 

@@ -72,6 +72,7 @@ impl Vendor for OpenAi {
             repeat: Repeat::Never,
             media: vec![MediaAt::Json { pointer: "/data/*/b64_json".to_owned(), encoding: Encoding::Base64 }],
             timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
+            sign: None,
         };
         Ok((Call::Http(Box::new(call)), Mark::Null))
     }

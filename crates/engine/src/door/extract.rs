@@ -74,7 +74,7 @@ impl Scanner {
     /// The first 64 pointers of `media` count; adapters name one or two.
     pub fn new(media: &[MediaAt], json_bytes_max: usize) -> Self {
         let pointers = media.iter().filter_map(|at| match at {
-            MediaAt::Body => None,
+            MediaAt::Body | MediaAt::Joined { .. } => None,
             MediaAt::Json { pointer, encoding } => Some(Pointer { names: names(pointer), encoding: *encoding }),
         });
         let (pointers, skeleton) = (pointers.take(Alive::BITS as usize).collect(), Vec::new());

@@ -89,6 +89,7 @@ fn call(address: SocketAddr, path: &str) -> HttpCall {
         repeat: Repeat::Never,
         media: Vec::new(),
         timeout: Duration::from_secs(20),
+        sign: None,
     }
 }
 

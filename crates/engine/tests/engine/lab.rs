@@ -65,7 +65,16 @@ impl Lab {
 
 fn http(method: Method, url: String, body: Body, repeat: Repeat) -> Call {
     let timeout = Duration::from_secs(2);
-    Call::Http(Box::new(HttpCall { method, url, headers: Vec::new(), body, repeat, media: Vec::new(), timeout }))
+    Call::Http(Box::new(HttpCall {
+        method,
+        url,
+        headers: Vec::new(),
+        body,
+        repeat,
+        media: Vec::new(),
+        timeout,
+        sign: None,
+    }))
 }
 
 impl Vendor for Lab {
