@@ -1,6 +1,7 @@
 //! The same trials for every adapter that speaks over a network. What differs is data: a folder
-//! `fixtures/<vendor>` with recorded exchanges (`happy.json` and whatever else the vendor's wire
-//! form has) and `errors.json`, its documented error codes. A new vendor adds only that folder.
+//! `fixtures/<vendor>` with recorded exchanges and documented errors. Each wire form has a pair
+//! `happy_<form>.json` and `errors_<form>.json` (or `happy.json` and `errors.json` for the first);
+//! any other file is one more exchange. A new vendor adds only that folder.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use pixel_core::{
@@ -9,12 +10,18 @@ use pixel_core::{
     id::ModelId,
     request::{Checked, Role},
     task::StoredInput,
-    vendor::{Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Mark, Next, Part, Plan, Repeat, Reply},
+    vendor::{
+        Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Leaving, Mark, Next, Part, Plan, Repeat, Reply,
+    },
     vendor::{Secret, Vendor},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+
+/// Where vendors put their reason.
+const SAID_AT: [&str; 5] =
+    ["/body/message", "/body/error/message", "/body/errors/message", "/body/base_resp/status_msg", "/body/ErrMsg"];
 
 const BASE: &str = "http://127.0.0.1:9";
 const KEY: &str = "key-2f9c41d7";
@@ -29,8 +36,15 @@ struct Trial {
     _about: String,
     model: String,
     request: Map<String, Value>,
+    /// Facts of stored inputs, each with its `role` (`reference` when it is left out).
     #[serde(default)]
     inputs: Vec<Value>,
+    /// How many values the credential has.
+    #[serde(default = "one")]
+    keys: usize,
+    /// The first call costs nothing: an upload, say.
+    #[serde(default)]
+    first_is_free: bool,
     /// Which slot of the plan is carried out.
     #[serde(default)]
     slot: usize,
@@ -63,6 +77,10 @@ struct Case {
     retry_after_s: Option<u64>,
 }
 
+fn one() -> usize {
+    1
+}
+
 fn catalog() -> Catalog {
     Catalog::parse(pixel_vendors::CATALOG).expect("the catalogue parses")
 }
@@ -88,10 +106,30 @@ fn trials(vendor: &str) -> BTreeMap<String, Trial> {
         (name.clone(), trial.unwrap_or_else(|e| panic!("fixtures/{vendor}/{name}.json: {e}")))
     };
     let trials: BTreeMap<String, Trial> = files.map(|file| read(file.unwrap().path())).collect();
-    for needed in ["happy", "errors"] {
-        assert!(trials.contains_key(needed), "fixtures/{vendor}/{needed}.json is missing");
-    }
+    let paired =
+        |of: &str| trials.keys().filter_map(|name| Some(name.strip_prefix(of)?.to_owned())).collect::<Vec<_>>();
+    assert!(!paired("happy").is_empty(), "fixtures/{vendor}/happy.json is missing");
+    assert_eq!(paired("happy"), paired("errors"), "fixtures/{vendor}: each happy*.json needs its errors*.json");
     trials
+}
+
+/// One wire form of a vendor.
+struct Form {
+    happy: Trial,
+    errors: Trial,
+}
+
+/// Every form of every adapter.
+fn each_form() -> Vec<(Arc<dyn Vendor>, Form)> {
+    let of = |(vendor, mut trials): (Arc<dyn Vendor>, BTreeMap<String, Trial>)| {
+        let suffixes: Vec<_> = trials.keys().filter_map(|name| Some(name.strip_prefix("happy")?.to_owned())).collect();
+        let mut take = move |name: String| trials.remove(&name).expect("it was there");
+        let pairs = suffixes
+            .into_iter()
+            .map(move |suffix| Form { happy: take(format!("happy{suffix}")), errors: take(format!("errors{suffix}")) });
+        pairs.map(move |form| (vendor.clone(), form)).collect::<Vec<_>>()
+    };
+    networked().into_iter().flat_map(of).collect()
 }
 
 /// What a job borrows from.
@@ -114,15 +152,17 @@ impl Stage {
         let mut request = json!({ "kind": card.kind, "model": trial.model, "n": 1 });
         request.as_object_mut().unwrap().extend(trial.request.clone());
         let request: Checked = serde_json::from_value(request).unwrap();
-        let input = |facts: &Value| StoredInput {
-            role: Role::Reference,
-            facts: serde_json::from_value(facts.clone()).unwrap(),
+        let input = |facts: &Value| {
+            let mut facts = facts.clone();
+            let role = facts.as_object_mut().unwrap().remove("role");
+            let role = role.map_or(Role::Reference, |role| serde_json::from_value(role).unwrap());
+            StoredInput { role, facts: serde_json::from_value(facts).unwrap() }
         };
         let plan = vendor.plan(&request, &card).unwrap();
         Self {
             vendor: vendor.clone(),
             inputs: trial.inputs.iter().map(input).collect(),
-            credential: Credential(vec![Secret::new(KEY)]),
+            credential: Credential(vec![Secret::new(KEY); trial.keys]),
             plan,
             slot: trial.slot,
             outputs: trial.outputs,
@@ -181,15 +221,33 @@ fn shown(call: &HttpCall) -> Value {
         Field::Plain(text) => (name.clone(), json!(text)),
         Field::Secret(secret) => (name.clone(), json!(secret.reveal().replace(KEY, "***"))),
     };
+    let signed = call.sign.as_ref().map_or_else(Vec::new, |signer| (signer.sign)(&leaving(call, &signer.credential)));
     json!({
         "method": format!("{:?}", call.method).to_uppercase(),
         "path": call.url.strip_prefix(BASE).expect("the call goes to the base URL"),
-        "headers": call.headers.iter().map(header).collect::<Map<_, _>>(),
+        "headers": call.headers.iter().chain(&signed).map(header).collect::<Map<_, _>>(),
         "body": shown_body(&call.body),
         "repeat": format!("{:?}", call.repeat),
         "media": call.media.iter().map(|media| json!(format!("{media:?}"))).collect::<Vec<_>>(),
         "timeout_s": call.timeout.as_secs(),
     })
+}
+
+fn leaving<'a>(call: &'a HttpCall, credential: &'a Credential) -> Leaving<'a> {
+    let content_type = match &call.body {
+        Body::Empty => "",
+        Body::Parts(content_type, _) => content_type,
+        Body::Multipart(_) => "multipart/form-data",
+    };
+    Leaving {
+        method: call.method,
+        url: &call.url,
+        content_type,
+        body_sha256: "<sha256 of the body>",
+        credential,
+        now: NOW,
+        nonce: "000102030405060708090a0b0c0d0e0f",
+    }
 }
 
 /// The body as the vendor reads it, with `<base64 of NAME>` in the place of a streamed blob.
@@ -237,7 +295,7 @@ fn shown_next(next: Result<Next, Error>) -> (Value, Option<Mark>) {
 #[test]
 fn recorded_exchanges_are_spoken_exactly() {
     for (vendor, trials) in networked() {
-        for (name, trial) in trials.iter().filter(|(name, _)| *name != "errors") {
+        for (name, trial) in trials.iter().filter(|(name, _)| !name.starts_with("errors")) {
             let stage = Stage::new(&vendor, trial);
             let at = format!("fixtures/{}/{name}.json", vendor.id());
             assert!(!trial.steps.is_empty(), "{at} has no steps");
@@ -260,20 +318,24 @@ fn recorded_exchanges_are_spoken_exactly() {
 
 #[test]
 fn documented_errors_have_their_kinds() {
-    for (vendor, trials) in networked() {
-        let trial = &trials["errors"];
-        let stage = Stage::new(&vendor, trial);
-        assert!(trial.cases.len() >= 10, "{} documents more errors than that", vendor.id());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let forms = each_form();
+    for (vendor, form) in &forms {
+        let trial = &form.errors;
+        let stage = Stage::new(vendor, trial);
+        *counts.entry(vendor.id()).or_default() += trial.cases.len();
         for Case { poll, reply: recorded, kind, retry_after_s } in &trial.cases {
             let mark = if *poll { trial.poll_mark.clone().expect("a poll mark") } else { stage.first().1 };
             let error = stage.next(&mark, &reply(recorded)).expect_err("an error was expected");
             let wait = error.retry_after.map(|wait| wait.as_secs());
             assert_eq!((error.kind, wait), (*kind, *retry_after_s), "{}: {recorded}", vendor.id());
-            let said = recorded.pointer("/body/message").or(recorded.pointer("/body/error/message"));
-            let said = said.and_then(Value::as_str).unwrap_or_default();
+            let said = SAID_AT.iter().find_map(|at| recorded.pointer(at)).and_then(Value::as_str).unwrap_or_default();
             assert!(error.message.contains(said), "'{}' leaves out '{said}'", error.message);
             assert!(error.detail.is_some(), "{}: {recorded} leaves no detail", vendor.id());
         }
+    }
+    for (vendor, count) in counts {
+        assert!(count >= 10, "{vendor} documents more errors than {count}");
     }
 }
 
@@ -296,8 +358,8 @@ fn a_status_speaks_where_no_code_does() {
         (503, ErrorKind::Unclear),
         (504, ErrorKind::Unclear),
     ];
-    for (vendor, trials) in networked() {
-        let stage = Stage::new(&vendor, &trials["happy"]);
+    for (vendor, form) in each_form() {
+        let stage = Stage::new(&vendor, &form.happy);
         let (_, mark) = stage.first();
         for (status, kind) in expected {
             let error = stage.next(&mark, &answer(status, Value::Null)).unwrap_err();
@@ -309,8 +371,8 @@ fn a_status_speaks_where_no_code_does() {
 #[test]
 fn retry_after_is_read_and_capped() {
     let waits = [("7", 7), ("Fri, 20 Nov 2026 12:02:00 GMT", 120), ("315360000", 3600)];
-    for (vendor, trials) in networked() {
-        let stage = Stage::new(&vendor, &trials["happy"]);
+    for (vendor, form) in each_form() {
+        let stage = Stage::new(&vendor, &form.happy);
         let (_, mark) = stage.first();
         for (text, seconds) in waits {
             let headers = vec![("retry-after".to_owned(), text.to_owned())];
@@ -336,9 +398,9 @@ fn a_success_that_cannot_be_read_is_unclear() {
         .collect();
     let page = Some("<html>please log in</html>".to_owned());
     garbage.push(Reply::Answer(Answer { status: 200, text: page, ..Answer::default() }));
-    for (vendor, trials) in networked() {
-        let stage = Stage::new(&vendor, &trials["happy"]);
-        let marks = [Some(stage.first().1), trials["errors"].poll_mark.clone()];
+    for (vendor, form) in each_form() {
+        let stage = Stage::new(&vendor, &form.happy);
+        let marks = [Some(stage.first().1), form.errors.poll_mark.clone()];
         for (mark, reply) in marks.iter().flatten().flat_map(|mark| garbage.iter().map(move |reply| (mark, reply))) {
             let kind = stage.next(mark, reply).map_err(|error| error.kind);
             assert!(matches!(kind, Err(ErrorKind::Unclear)), "{}: {reply:?} is {kind:?}", vendor.id());
@@ -352,7 +414,7 @@ fn submissions_are_paid_and_polls_are_free() {
         for (name, trial) in &trials {
             let stage = Stage::new(&vendor, trial);
             let (call, mark) = stage.first();
-            assert!(call.repeat.is_paid(), "{}/{name}", vendor.id());
+            assert_eq!(call.repeat.is_paid(), !trial.first_is_free, "{}/{name}", vendor.id());
             assert_eq!(shown(&stage.first().0), shown(&call), "{}/{name}: the same job, another call", vendor.id());
             // A result whose link has died is asked for again by its own mark, or is given up.
             let ends = trial.steps.iter().filter(|step| step.then.get("done").is_some());
@@ -371,8 +433,8 @@ fn submissions_are_paid_and_polls_are_free() {
 
 #[test]
 fn secrets_and_addresses_stay_inside() {
-    for (vendor, trials) in networked() {
-        let stage = Stage::new(&vendor, &trials["happy"]);
+    for (vendor, form) in each_form() {
+        let stage = Stage::new(&vendor, &form.happy);
         let (call, mark) = stage.first();
         assert!(!call.url.contains(KEY), "{}: the key stands in an address", vendor.id());
         for printed in [format!("{call:?}"), format!("{:?}", stage.job()), format!("{:?}", stage.credential)] {
