@@ -23,6 +23,8 @@ pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
         Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,
         Ok(Ask::Search(reference)) => search(vendor, &reference, shared).into(),
+        Ok(Ask::Retrieve(id)) => retrieve(vendor, asked, &id, shared).await.into(),
+        Ok(Ask::Said(whole)) => whole.into(),
         Ok(Ask::Nothing) => {
             shared.state().ledger.turn_away(vendor.id(), "unknown path");
             Whole::new(404, "text/plain", "there is nothing here").into()
@@ -124,6 +126,19 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     match &rule {
         Some(rule) => spoil::api(rule, vendor, pace, || good),
         None => good.into(),
+    }
+}
+
+/// Links only: what a poll would have said of the job is known to the client.
+async fn retrieve(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Shared) -> Whole {
+    let is_own = |job: &&Job| job.vendor.id() == vendor.id();
+    if shared.state().jobs.get(id).filter(is_own).is_none() {
+        return vendor.refused(Refusal::NotFound);
+    }
+    let results = results(id, asked, shared).await;
+    match shared.state().jobs.get(id) {
+        Some(job) => vendor.retrieved(&job.facts(), &results),
+        None => vendor.refused(Refusal::NotFound),
     }
 }
 

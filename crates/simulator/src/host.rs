@@ -27,7 +27,7 @@ pub(crate) fn link(job: &Job, index: u32, asked: &Asked, addresses: Option<&Addr
         Some(root) => root,
         None => format!("http://{}", asked.header("host").unwrap_or("127.0.0.1")),
     };
-    let extension = if job.entry.unit == Unit::Speech.name() { "wav" } else { "png" };
+    let extension = Unit::named(&job.entry.unit).extension();
     let path = format!("{PREFIX}{}/{index}.{extension}", job.entry.job);
     let expires = OffsetDateTime::now_utc().unix_timestamp().saturating_add_unsigned(job.script.link_s);
     format!("{root}{path}?Expires={expires}&Signature={}", signature(&path, expires))
@@ -63,7 +63,7 @@ pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
     if OffsetDateTime::now_utc().unix_timestamp() >= expires {
         return store_error(403, "AccessDenied").into();
     }
-    let content_type = if job.entry.unit == Unit::Speech.name() { "audio/wav" } else { "image/png" };
+    let content_type = Unit::named(&job.entry.unit).content_type();
     let good = Whole::new(200, content_type, shared.file(job, index));
     match rule {
         Some(rule) => spoil::media(&rule, job.pace(), good),

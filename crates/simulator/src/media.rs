@@ -87,6 +87,15 @@ pub fn wav(rate_hz: u32, millis: u32) -> Vec<u8> {
     file
 }
 
+/// A clip of one second, 128 by 72, without sound; the note makes two of them different files.
+pub fn mp4(note: &str) -> Vec<u8> {
+    // A test pattern, drawn by ffmpeg's `testsrc2`.
+    const CLIP: &[u8] = include_bytes!("clip.mp4");
+    let length = u32::try_from(8 + note.len()).unwrap_or_default();
+    // A box that players skip.
+    [CLIP, &length.to_be_bytes(), b"free", note.as_bytes()].concat()
+}
+
 /// A picture of 30000 by 30000 in about 100 kB: whoever decodes it whole needs 900 MB.
 pub(crate) fn bomb() -> Bytes {
     static BOMB: OnceLock<Bytes> = OnceLock::new();

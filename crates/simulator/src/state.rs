@@ -167,7 +167,7 @@ impl Shared {
                 taken.job = Some(id);
             }
             (Fate::Accepted, _) => {
-                let entry = entry(state.ledger.next(), vendor.id(), marker, &order, request_sha256, &taken.script);
+                let entry = entry(state.ledger.next(), vendor, marker, &order, request_sha256, &taken.script);
                 taken.flushed = self.journal.as_ref().map(|journal| journal.append(&entry));
                 taken.job = Some(entry.job.clone());
                 state.ledger.enter(entry.clone());
@@ -186,10 +186,12 @@ impl Shared {
         if let Some(file) = &job.script.file {
             return file.clone();
         }
-        if entry.unit == Unit::Speech.name() {
-            return media::wav(24_000, 1_000).into();
-        }
         let note = || format!("{} {} {index}", entry.marker, entry.number);
+        match Unit::named(&entry.unit) {
+            Unit::Image => {}
+            Unit::Video => return media::mp4(&note()).into(),
+            Unit::Speech => return media::wav(24_000, 1_000).into(),
+        }
         match (self.memory, job.script.bytes) {
             (_, Some(bytes)) => media::large(bytes, &note()),
             (Memory::Numbers, None) => self.one_for_all.clone(),
@@ -271,7 +273,7 @@ impl Shared {
 
 fn entry(
     number: u64,
-    vendor: &'static str,
+    vendor: &'static dyn Vendor,
     marker: String,
     order: &Order,
     request_sha256: String,
@@ -281,11 +283,10 @@ fn entry(
     Entry {
         number,
         at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
-        vendor: vendor.to_owned(),
+        vendor: vendor.id().to_owned(),
         model: order.model.clone(),
         form: order.form.to_owned(),
-        // As long and as plain as vendors' own ids are.
-        job: format!("0385dc79-5ff8-4d82-bcb6-{number:012}"),
+        job: vendor.job_id(number),
         marker,
         prompt: Entry::start_of(&order.prompt),
         key: order.key.clone(),

@@ -41,6 +41,12 @@ pub(crate) trait Vendor: Send + Sync {
     /// Says no in the vendor's words.
     fn refused(&self, refusal: Refusal) -> Whole;
 
+    /// The vendor's id of its so-manyeth job.
+    fn job_id(&self, number: u64) -> String {
+        // As long and as plain as vendors' own ids are.
+        format!("0385dc79-5ff8-4d82-bcb6-{number:012}")
+    }
+
     /// A job was accepted and is worked on.
     fn accepted(&self, job: &Facts<'_>) -> Whole;
 
@@ -52,6 +58,11 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// The answer of a call that blocks until its results are there.
     fn made(&self, job: &Facts<'_>, results: &[Made]) -> Whole;
+
+    /// The answer to a request for the links of a finished job.
+    fn retrieved(&self, _job: &Facts<'_>, _results: &[Made]) -> Whole {
+        self.refused(Refusal::NotFound)
+    }
 
     /// The answer to a search by the caller's reference.
     fn found(&self, _job: Option<&Facts<'_>>) -> Whole {
@@ -96,6 +107,10 @@ pub(crate) enum Ask {
     Poll(String),
     /// The job that was submitted with this reference.
     Search(String),
+    /// Fresh links to the results of the job with this id.
+    Retrieve(String),
+    /// Something that is answered at once and costs nothing: an upload, a balance, a list.
+    Said(Whole),
     /// There is nothing at this path.
     Nothing,
 }
@@ -127,6 +142,7 @@ pub(crate) struct Order {
 pub(crate) enum Unit {
     #[default]
     Image,
+    Video,
     Speech,
 }
 
@@ -134,7 +150,29 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Video => "video",
             Self::Speech => "speech",
+        }
+    }
+
+    /// By its name in the ledger.
+    pub fn named(name: &str) -> Self {
+        [Self::Video, Self::Speech].into_iter().find(|unit| unit.name() == name).unwrap_or_default()
+    }
+
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Image => "png",
+            Self::Video => "mp4",
+            Self::Speech => "wav",
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Image => "image/png",
+            Self::Video => "video/mp4",
+            Self::Speech => "audio/wav",
         }
     }
 }

@@ -15,6 +15,7 @@ mod inline;
 pub mod lab;
 mod openai;
 pub mod sandbox;
+mod sign;
 mod status;
 
 /// The catalogue files, compiled in: name and text. Their order is the order of `/models`.
