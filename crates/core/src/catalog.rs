@@ -45,6 +45,21 @@ pub struct Service {
     pub base_url: String,
 }
 
+/// Where calls go and with which keys: a vendor itself, or one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    pub service: Option<&'a str>,
+    /// Sets of variables; none where no key is needed.
+    pub key_env: Vec<&'a [String]>,
+    pub base_url: &'a str,
+}
+
+impl VendorCard {
+    pub fn needs_key(&self) -> bool {
+        !self.key_env.is_empty() || !self.services.is_empty()
+    }
+}
+
 /// One model as its entry describes it. The README of `catalog/` explains each field once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,8 +219,10 @@ impl Catalog {
         let mut all = Self::default();
         for (name, text) in files {
             let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
+            check_services(&file.vendor).map_err(|why| format!("catalog/{name}: {why}"))?;
             for mut model in file.model {
                 model.provider.clone_from(&file.vendor.id);
+                check_service(&file.vendor, &model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
                 check_entry(&model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
                 let id = model.id();
                 if all.by_id.insert(id.clone(), all.models.len()).is_some() {
@@ -229,6 +246,47 @@ impl Catalog {
 
     pub fn vendor(&self, id: &str) -> Option<&VendorCard> {
         self.vendors.iter().find(|vendor| vendor.id == id)
+    }
+
+    /// The vendor's own account, where a model needs it, and those of its services.
+    pub fn accounts<'a>(&self, card: &'a VendorCard) -> Vec<Account<'a>> {
+        let is_own = |model: &Model| model.provider == card.id && model.service.is_none();
+        let own = (card.services.is_empty() || self.models.iter().any(is_own)).then(|| Account {
+            service: None,
+            key_env: if card.key_env.is_empty() { Vec::new() } else { vec![card.key_env.as_slice()] },
+            base_url: &card.base_url,
+        });
+        let services = card.services.iter().map(|service| Account {
+            service: Some(&service.id),
+            key_env: service.key_env.iter().map(Vec::as_slice).collect(),
+            base_url: &service.base_url,
+        });
+        own.into_iter().chain(services).collect()
+    }
+}
+
+fn check_services(vendor: &VendorCard) -> Result<(), String> {
+    for (at, service) in vendor.services.iter().enumerate() {
+        if vendor.services[..at].iter().any(|earlier| earlier.id == service.id) {
+            return Err(format!("the service '{}' stands twice", service.id));
+        }
+        if service.key_env.is_empty() || service.key_env.iter().any(Vec::is_empty) {
+            return Err(format!("the service '{}' needs at least one set of key variables, none of them empty", service.id));
+        }
+    }
+    Ok(())
+}
+
+/// A call must never go with another service's key, or to another service's host.
+fn check_service(vendor: &VendorCard, model: &Model) -> Result<(), String> {
+    match &model.service {
+        Some(id) if !vendor.services.iter().any(|service| service.id == *id) => {
+            Err(format!("its vendor has no service '{id}'"))
+        }
+        None if !vendor.services.is_empty() && vendor.key_env.is_empty() => {
+            Err("it must name one of its vendor's services".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 
