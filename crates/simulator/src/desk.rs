@@ -22,7 +22,7 @@ pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &
     match vendor.read(asked) {
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
         Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,
-        Ok(Ask::Search(reference)) => search(vendor, &reference, shared).into(),
+        Ok(Ask::Search(reference)) => search(vendor, asked, &reference, shared).into(),
         Ok(Ask::Retrieve(id)) => retrieve(vendor, asked, &id, shared).await.into(),
         Ok(Ask::Said(whole)) => whole.into(),
         Ok(Ask::Nothing) => {
@@ -102,7 +102,11 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     let (rule, progress, pace) = {
         let mut state = shared.state();
         let state = &mut *state;
-        let Some(job) = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id()) else {
+        let known = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id());
+        if known.as_ref().is_some_and(|job| job.entry.account.as_deref() != asked.account()) {
+            state.ledger.violate(format!("{}: the job {id} was asked for with another account's key", vendor.id()));
+        }
+        let Some(job) = known.filter(|job| job.entry.account.as_deref() == asked.account()) else {
             let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
             return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
         };
@@ -194,10 +198,10 @@ async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     all
 }
 
-fn search(vendor: &'static dyn Vendor, reference: &str, shared: &Shared) -> Whole {
+fn search(vendor: &'static dyn Vendor, asked: &Asked, reference: &str, shared: &Shared) -> Whole {
     let mut state = shared.state();
     let state = &mut *state;
-    let job = state.referred(vendor.id(), reference);
+    let job = state.referred(vendor.id(), asked.account(), reference);
     let (marker, visible) = match job {
         Some(job) => (job.entry.marker.clone(), job.age() >= SETTLE),
         None => (String::new(), false),

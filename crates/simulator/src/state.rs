@@ -31,13 +31,16 @@ pub(crate) struct Shared {
     one_for_all: Bytes,
 }
 
+/// What an account of a vendor knows by a name of its own.
+type Named = (&'static str, Option<String>, String);
+
 pub(crate) struct State {
     pub scripts: Scripts,
     pub ledger: Ledger,
     pub jobs: HashMap<String, Job>,
-    /// Jobs by vendor and idempotency key, and by vendor and reference.
-    keys: HashMap<(&'static str, String), String>,
-    references: HashMap<(&'static str, String), String>,
+    /// Jobs by vendor, account and idempotency key, and by vendor, account and reference.
+    keys: HashMap<Named, String>,
+    references: HashMap<Named, String>,
     /// Submissions that arrived, for chance.
     received: u64,
     pub running: usize,
@@ -152,7 +155,8 @@ impl Shared {
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
-        let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), key.clone()))).cloned();
+        let account = asked.account().map(ToOwned::to_owned);
+        let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), account.clone(), key.clone()))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
             (Some(_), false) => Fate::Repeated,
@@ -168,6 +172,7 @@ impl Shared {
             }
             (Fate::Accepted, _) => {
                 let entry = entry(state.ledger.next(), vendor, marker, &order, request_sha256, &taken.script);
+                let entry = Entry { account, ..entry };
                 taken.flushed = self.journal.as_ref().map(|journal| journal.append(&entry));
                 taken.job = Some(entry.job.clone());
                 state.ledger.enter(entry.clone());
@@ -212,10 +217,10 @@ impl State {
     fn keep(&mut self, job: Job) {
         let (id, vendor) = (job.entry.job.clone(), job.vendor.id());
         if let Some(key) = &job.entry.key {
-            self.keys.insert((vendor, key.clone()), id.clone());
+            self.keys.insert((vendor, job.entry.account.clone(), key.clone()), id.clone());
         }
         if let Some(reference) = &job.entry.reference {
-            self.references.insert((vendor, reference.clone()), id.clone());
+            self.references.insert((vendor, job.entry.account.clone(), reference.clone()), id.clone());
         }
         self.jobs.insert(id, job);
     }
@@ -231,8 +236,8 @@ impl State {
         self.keep(Job::new(vendor, entry, script, ordinal));
     }
 
-    pub fn referred(&self, vendor: &'static str, reference: &str) -> Option<&Job> {
-        self.jobs.get(self.references.get(&(vendor, reference.to_owned()))?)
+    pub fn referred(&self, vendor: &'static str, account: Option<&str>, reference: &str) -> Option<&Job> {
+        self.jobs.get(self.references.get(&(vendor, account.map(ToOwned::to_owned), reference.to_owned()))?)
     }
 
     /// The id of a job of this vendor that was accepted before that one.
@@ -290,6 +295,7 @@ fn entry(
         marker,
         prompt: Entry::start_of(&order.prompt),
         key: order.key.clone(),
+        account: None,
         reference: order.reference.clone(),
         request_sha256,
         unit: order.unit.name().to_owned(),

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-/// The only key that the simulator knows.
+/// The key of the account that is there from the start. `test-key-2` to `test-key-9` are keys of
+/// accounts of their own: none knows of the others' jobs, references and idempotency keys.
 pub const KEY: &str = "test-key";
+const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
@@ -32,7 +34,7 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
-        asked.bearer() == Some(KEY)
+        asked.bearer() == Some(KEY) || asked.account().is_some()
     }
 
     /// What a request wants. The error is the vendor's own answer to one that is malformed.
@@ -88,6 +90,11 @@ impl Asked {
 
     pub fn bearer(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// The account of a numbered key; none is the first account.
+    pub fn account(&self) -> Option<&str> {
+        self.bearer().filter(|key| key.strip_prefix(KEY).is_some_and(|rest| NUMBERS.contains(&rest)))
     }
 
     /// A parameter of the query; plain words need no decoding.
