@@ -153,11 +153,11 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
-    let is_local = card.key_env.is_empty();
+    let is_local = !card.needs_key();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
-    let (credential, base_url) = (own.credential.clone(), own.base_url.clone());
-    Some(LaneOptions { vendor, credential, base_url, budget, runs_max })
+    let accounts = own.accounts.iter().map(|own| own.account.clone()).collect();
+    Some(LaneOptions { vendor, accounts, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {

@@ -5,7 +5,7 @@ use super::{
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
-    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings},
+    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings, VendorSettings},
     table::DATABASE_URL,
     vendors,
 };
@@ -195,9 +195,8 @@ impl Reader<'_> {
         if asked {
             return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
         }
-        let with_key = |card: &&pixel_core::catalog::VendorCard| !card.key_env.is_empty();
-        let ready = |id: &str| vendors.get(id).is_some_and(|vendor| vendor.credential.is_some());
-        let any = catalog.vendors.iter().filter(with_key).any(|card| ready(&card.id));
+        let mut with_key = catalog.vendors.iter().filter(|card| card.needs_key());
+        let any = with_key.any(|card| vendors.get(&card.id).is_some_and(VendorSettings::is_usable));
         (!any).then(|| "no vendor key is set".to_owned())
     }
 }
