@@ -311,3 +311,45 @@ fn check_entry(model: &Model) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VENDOR: &str = "[vendor]\nid = 'mixed'\nname = 'Mixed'\nbase_url = 'https://own.example'\n";
+    const SERVICE: &str =
+        "[[vendor.service]]\nid = 'clips'\nkey_env = [['TOKEN'], ['ID', 'SECRET']]\nbase_url = 'https://clips.example'\n";
+
+    fn model(service: &str) -> String {
+        format!("[[model]]\nkey = 'm'\nname = 'M'\ntype = 'image'\nform = 'f'\n{service}\n")
+    }
+
+    fn parse(text: &str) -> Result<Catalog, String> {
+        Catalog::parse(&[("mixed.toml", text)])
+    }
+
+    #[test]
+    fn services_are_accounts_of_their_own() {
+        let all = parse(&format!("{VENDOR}{SERVICE}{}", model("service = 'clips'"))).unwrap();
+        let accounts = all.accounts(&all.vendors[0]);
+        let [clips] = accounts.as_slice() else { panic!("{accounts:?}") };
+        assert_eq!((clips.service, clips.base_url), (Some("clips"), "https://clips.example"));
+        assert_eq!(clips.key_env, [vec!["TOKEN".to_owned()], vec!["ID".to_owned(), "SECRET".to_owned()]]);
+        // A model without a service needs the vendor's own.
+        let both = parse(&format!("{VENDOR}key_env = ['OWN']\n{SERVICE}{}", model(""))).unwrap();
+        let services: Vec<_> = both.accounts(&both.vendors[0]).iter().map(|account| account.service).collect();
+        assert_eq!(services, [None, Some("clips")]);
+    }
+
+    #[test]
+    fn a_model_names_a_service_that_is_there() {
+        let wrong = |text: String, why: &str| {
+            let error = parse(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        };
+        wrong(format!("{VENDOR}{SERVICE}{}", model("service = 'speech'")), "mixed/m: its vendor has no service 'speech'");
+        wrong(format!("{VENDOR}{SERVICE}{}", model("")), "mixed/m: it must name one of its vendor's services");
+        wrong(format!("{VENDOR}{SERVICE}{SERVICE}"), "'clips' stands twice");
+        wrong(format!("{VENDOR}{}", SERVICE.replace("['TOKEN']", "[]")), "none of them empty");
+    }
+}

@@ -268,7 +268,8 @@ pub struct KeyChecks {
 #[utoipa::path(post, path = "/api/v1/providers/{id}/check", tag = "providers", params(("id" = String, Path)), responses(
     (status = 200, description = "One entry for each key", body = Envelope<KeyChecks>),
     (status = 404, description = "No such resource", body = ErrorBody),
-    (status = 429, description = "The vendor's keys were tried a moment ago", body = ErrorBody)
+    (status = 429, description = "The vendor's keys were tried a moment ago", body = ErrorBody),
+    (status = 503, description = "Not available now", body = ErrorBody)
 ))]
 pub async fn check_provider(
     State(app): State<Arc<App>>,
