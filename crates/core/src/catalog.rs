@@ -271,7 +271,10 @@ fn check_services(vendor: &VendorCard) -> Result<(), String> {
             return Err(format!("the service '{}' stands twice", service.id));
         }
         if service.key_env.is_empty() || service.key_env.iter().any(Vec::is_empty) {
-            return Err(format!("the service '{}' needs at least one set of key variables, none of them empty", service.id));
+            return Err(format!(
+                "the service '{}' needs at least one set of key variables, none of them empty",
+                service.id
+            ));
         }
     }
     Ok(())
@@ -317,8 +320,7 @@ mod tests {
     use super::*;
 
     const VENDOR: &str = "[vendor]\nid = 'mixed'\nname = 'Mixed'\nbase_url = 'https://own.example'\n";
-    const SERVICE: &str =
-        "[[vendor.service]]\nid = 'clips'\nkey_env = [['TOKEN'], ['ID', 'SECRET']]\nbase_url = 'https://clips.example'\n";
+    const SERVICE: &str = "[[vendor.service]]\nid = 'clips'\nkey_env = [['TOKEN'], ['ID', 'SECRET']]\nbase_url = 'https://clips.example'\n";
 
     fn model(service: &str) -> String {
         format!("[[model]]\nkey = 'm'\nname = 'M'\ntype = 'image'\nform = 'f'\n{service}\n")
@@ -347,7 +349,10 @@ mod tests {
             let error = parse(&text).map(|_| ()).unwrap_err();
             assert!(error.contains(why), "{error}");
         };
-        wrong(format!("{VENDOR}{SERVICE}{}", model("service = 'speech'")), "mixed/m: its vendor has no service 'speech'");
+        wrong(
+            format!("{VENDOR}{SERVICE}{}", model("service = 'speech'")),
+            "mixed/m: its vendor has no service 'speech'",
+        );
         wrong(format!("{VENDOR}{SERVICE}{}", model("")), "mixed/m: it must name one of its vendor's services");
         wrong(format!("{VENDOR}{SERVICE}{SERVICE}"), "'clips' stands twice");
         wrong(format!("{VENDOR}{}", SERVICE.replace("['TOKEN']", "[]")), "none of them empty");

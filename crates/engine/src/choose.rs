@@ -10,6 +10,7 @@ use crate::{
     lane::{Lane, is_about_the_key},
     run::{Run, Stop},
     step::{Cursor, Left},
+    waits,
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -108,8 +109,11 @@ impl Cursor<'_> {
         if self.is_past_deadline() {
             return self.fail(Error::new(ErrorKind::DeadlineExceeded, key_is_gone(variable))).await;
         }
-        tracing::warn!(variable, "the task waits for the key that submitted it");
-        self.leave_until(now().plus(KEYLESS_WAIT.min(self.until_deadline()))).await
+        if self.slot.tries == 0 {
+            tracing::warn!(variable, "the task waits for the key that submitted it");
+        }
+        let wait = waits::retry(self.slot.tries + 1).min(self.until_deadline());
+        self.try_again(Some(wait)).await
     }
 }
 

@@ -24,9 +24,14 @@ pub struct KeyAt {
 pub enum KeyState {
     Ready,
     /// The vendor refused it; the sentence says how.
-    Parked { why: String, until: Stamp },
+    Parked {
+        why: String,
+        until: Stamp,
+    },
     /// The vendor asked to slow down, and other keys take over.
-    Limited { until: Stamp },
+    Limited {
+        until: Stamp,
+    },
 }
 
 /// How the keys of one account are doing.

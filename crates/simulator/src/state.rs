@@ -156,7 +156,8 @@ impl Shared {
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
         let account = asked.account().map(ToOwned::to_owned);
-        let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), account.clone(), key.clone()))).cloned();
+        let known =
+            order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), account.clone(), key.clone()))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
             (Some(_), false) => Fate::Repeated,

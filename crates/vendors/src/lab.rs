@@ -7,7 +7,8 @@ use pixel_core::{
     catalog::Model,
     request::Checked,
     vendor::{
-        Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source,
+        Vendor,
     },
 };
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use pixel_core::{
     request::Checked,
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Encoding, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan,
-        Repeat, Reply, Source, Staged, Vendor,
+        Answer, Body, Call, Credential, Encoding, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next,
+        Output, Plan, Repeat, Reply, Source, Staged, Vendor,
     },
 };
 use serde_json::{Map, Value, json};

@@ -52,7 +52,8 @@ fn a_trial_costs_nothing_and_its_key_is_a_secret() {
 fn pictures_are_listed_to_try_a_key() {
     let call = adapter("openai").check(&credential(1), BASE, None).unwrap();
     assert_eq!(call.url, format!("{BASE}/models"));
-    let bad = json!({ "error": { "message": "Incorrect API key provided: key-2f9c41d7-0.", "code": "invalid_api_key" } });
+    let bad =
+        json!({ "error": { "message": "Incorrect API key provided: key-2f9c41d7-0.", "code": "invalid_api_key" } });
     let empty = json!({ "error": { "message": "You exceeded your quota.", "code": "insufficient_quota" } });
     assert_eq!(checked("openai", 200, json!({ "object": "list", "data": [] })), Ok(()));
     assert_eq!(checked("openai", 401, bad), Err(ErrorKind::VendorAuth));

@@ -213,14 +213,7 @@ fn key(key: &Key, state: &KeyState) -> ProviderKey {
             ("limited", Some("The vendor asked to slow down".to_owned()), Some(until.to_iso()))
         }
     };
-    ProviderKey {
-        id: key.name.clone(),
-        variables: key.variables.clone(),
-        weight: key.weight,
-        state,
-        reason,
-        until,
-    }
+    ProviderKey { id: key.name.clone(), variables: key.variables.clone(), weight: key.weight, state, reason, until }
 }
 
 /// Without the path, which may hold something private.

@@ -21,7 +21,10 @@ fn each_service_has_its_own_credential_and_host() {
     let settings = env(&[("MIXED_ID", "i"), ("MIXED_SECRET", "s")]).settings();
     let (speech, clips) = (account(&settings, "mixed", Some("speech")), account(&settings, "mixed", Some("clips")));
     assert_eq!((speech.base_url.as_str(), shown(&speech.keys)), ("https://speech.example", vec![]));
-    assert_eq!((clips.base_url.as_str(), shown(&clips.keys)), ("https://clips.example/v2", vec![row("MIXED_ID", 1, "i+s")]));
+    assert_eq!(
+        (clips.base_url.as_str(), shown(&clips.keys)),
+        ("https://clips.example/v2", vec![row("MIXED_ID", 1, "i+s")])
+    );
     assert!(settings.vendors["mixed"].account(None).is_none() && !settings.sandbox);
     let missing = |service| settings.vendors["mixed"].account(service).unwrap().wanted();
     assert_eq!((missing(Some("speech")), missing(Some("clips"))), ("MIXED_SPEECH_KEY".to_owned(), String::new()));
@@ -32,7 +35,10 @@ fn each_service_has_its_own_credential_and_host() {
 
 #[test]
 fn the_vendors_address_stands_for_those_of_all_its_services() {
-    for world in [env(&[("MIXED_BASE_URL", "http://127.0.0.1:9/x/")]), file("[vendors.mixed]\nbase_url = 'http://127.0.0.1:9/x'")] {
+    for world in [
+        env(&[("MIXED_BASE_URL", "http://127.0.0.1:9/x/")]),
+        file("[vendors.mixed]\nbase_url = 'http://127.0.0.1:9/x'"),
+    ] {
         let settings = world.settings();
         for service in ["speech", "clips"] {
             assert_eq!(account(&settings, "mixed", Some(service)).base_url, "http://127.0.0.1:9/x");
@@ -42,7 +48,8 @@ fn the_vendors_address_stands_for_those_of_all_its_services() {
 
 #[test]
 fn the_first_whole_set_submits_and_the_others_only_go_on_with_their_jobs() {
-    let settings = env(&[("MIXED_TOKEN", "t"), ("MIXED_ID", "i"), ("MIXED_SECRET", "s"), ("MIXED_ID_3", "x")]).settings();
+    let settings =
+        env(&[("MIXED_TOKEN", "t"), ("MIXED_ID", "i"), ("MIXED_SECRET", "s"), ("MIXED_ID_3", "x")]).settings();
     let keys = account(&settings, "mixed", Some("clips")).keys;
     assert_eq!(shown(&keys), [row("MIXED_TOKEN", 1, "t"), row("MIXED_ID", 0, "i+s")]);
 }
@@ -78,7 +85,10 @@ fn further_keys_stand_beside_the_first_with_weights() {
 fn a_weight_is_a_whole_number_and_never_repeated_to_anyone() {
     for text in ["0", "-1", "1.5", "1001", "hunter2"] {
         let refused = env(&[("ACME_API_KEY", "a"), ("ACME_API_KEY_WEIGHT", text)]).refused();
-        assert!(refused.contains("ACME_API_KEY_WEIGHT (from environment ACME_API_KEY_WEIGHT): that is no weight"), "{refused}");
+        assert!(
+            refused.contains("ACME_API_KEY_WEIGHT (from environment ACME_API_KEY_WEIGHT): that is no weight"),
+            "{refused}"
+        );
         assert!(!refused.contains("hunter2"), "{refused}");
     }
     // The one of a key that is not there is not read, and not shown either.
