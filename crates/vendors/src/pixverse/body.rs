@@ -44,8 +44,7 @@ pub(super) fn judge(form: &Form, request: &Checked, card: &Model) -> Result<Vec<
     }
     let spoken = request.prompt.chars().count();
     if form.prompt == Some("lip_sync_tts_content") && spoken > SPOKEN_CHARS_MAX {
-        let message =
-            format!("{} speaks about {SPOKEN_CHARS_MAX} characters; the text has {spoken}.", DIALECT.name);
+        let message = format!("{} speaks about {SPOKEN_CHARS_MAX} characters; the text has {spoken}.", DIALECT.name);
         warnings.push(Warning::new("prompt", message));
     }
     Ok(warnings)
