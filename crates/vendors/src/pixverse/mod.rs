@@ -28,9 +28,10 @@ const PREFIX: &str = "/openapi/v2";
 const TRACE: &str = "ai-trace-id";
 const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// A new task is not known everywhere at once; how often it may be unknown, and the first wait.
-const UNSEEN_MAX: u64 = 5;
-const UNSEEN_WAIT: Duration = Duration::from_secs(2);
+/// A new task is not known everywhere at once, and it is the question that was refused, not a task
+/// that was paid for: how often in a row, and the first wait.
+const REFUSED_MAX: u64 = 5;
+const REFUSED_WAIT: Duration = Duration::from_secs(2);
 
 /// The numbers of a task's state that end it without a result. Every other is "generating": some
 /// are documented so (2, 3, 5), one is read in contrary ways (10), and one may be new.
@@ -200,10 +201,7 @@ fn named(id: &str) -> Mark {
 
 fn polled(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next, Error> {
     if !is_good(answer) {
-        return match word(&answer.body, "/ErrCode").as_ref() {
-            "500008" => unseen(job, id, mark, answer),
-            _ => Err(error(job, answer)),
-        };
+        return not_told(job, id, mark, answer);
     }
     let state = word(&answer.body, "/Resp/status");
     let about = word(&answer.body, "/Resp/id");
@@ -225,12 +223,18 @@ fn polled(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next,
     }
 }
 
-fn unseen(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next, Error> {
-    let times = mark.get("unseen").and_then(Value::as_u64).unwrap_or(0) + 1;
+/// A refusal comes with HTTP 200, by which the engine cannot tell it from the end of the task.
+fn not_told(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next, Error> {
+    let error = error(job, answer);
+    let times = mark.get("refused").and_then(Value::as_u64).unwrap_or(0) + 1;
+    let is_refusal = matches!(error.kind, ErrorKind::VendorRefused | ErrorKind::InputUnreachable);
     match u32::try_from(times) {
-        Ok(count) if times <= UNSEEN_MAX => {
-            Ok(Next::Wait(Some(UNSEEN_WAIT * count), json!({ "video_id": id, "unseen": times })))
+        Ok(count) if is_refusal && answer.is_success() && times <= REFUSED_MAX => {
+            Ok(Next::Wait(Some(REFUSED_WAIT * count), json!({ "video_id": id, "refused": times })))
         }
-        _ => Err(DIALECT.because(job, answer, ErrorKind::VendorLost, text(&answer.body, "/ErrMsg"))),
+        _ if word(&answer.body, "/ErrCode") == "500008" => {
+            Err(DIALECT.because(job, answer, ErrorKind::VendorLost, text(&answer.body, "/ErrMsg")))
+        }
+        _ => Err(error),
     }
 }

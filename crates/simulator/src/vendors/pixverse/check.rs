@@ -186,7 +186,7 @@ fn file(body: &Value, name: &str, what: What) -> Result<Option<u64>, Whole> {
 fn word<'a>(body: &'a Value, name: &str) -> Result<Option<&'a str>, Whole> {
     match &body[name] {
         Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text).map(String::as_str).filter(|text| !text.is_empty())),
+        Value::String(text) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
         _ => Err(unbound(name)),
     }
 }
