@@ -161,7 +161,7 @@ impl Shared {
             (Some(_), false) => Fate::Repeated,
             (None, false) => Fate::Accepted,
         };
-        state.ledger.record(vendor.id(), &marker, fate, &order.body);
+        state.ledger.record(vendor.id(), &marker, fate, taken.rule.as_ref().map(|rule| rule.kind), &order.body);
         state.ledger.counts(vendor.id(), &marker).struck += u64::from(taken.rule.is_some());
         match (fate, known) {
             (Fate::Refused, _) | (Fate::Repeated, None) => {}
