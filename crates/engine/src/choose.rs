@@ -109,11 +109,10 @@ impl Cursor<'_> {
         if self.is_past_deadline() {
             return self.fail(Error::new(ErrorKind::DeadlineExceeded, key_is_gone(variable))).await;
         }
-        if self.slot.tries == 0 {
-            tracing::warn!(variable, "the task waits for the key that submitted it");
-        }
-        let wait = waits::retry(self.slot.tries + 1).min(self.until_deadline());
-        self.try_again(Some(wait)).await
+        tracing::warn!(variable, "the task waits for the key that submitted it");
+        let wait = waits::poll(&self.run.card().times, self.run.engine.0.options.poll_min, self.slot.polls);
+        self.slot.polls += 1;
+        self.leave_until(now().plus(wait.min(self.until_deadline()))).await
     }
 }
 

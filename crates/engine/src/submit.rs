@@ -14,13 +14,16 @@ use pixel_core::{
     task::{Sent, SlotState},
     vendor::{Answer, HttpCall, Mark, Next, Repeat, Reply},
 };
-use pixel_store::{AttemptOutcome, Budget, NewAttempt, crash, new_attempt_id, now};
+use pixel_store::{AttemptOutcome, Budget, Job, NewAttempt, crash, new_attempt_id, now};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// How long a vendor's whole queue pauses at most because it asked to slow down.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A vendor's raw answer is kept to this length.
 const DETAIL_BYTES: usize = 4096;
+/// A longer name of a job is kept as its hash.
+const JOB_NAME_BYTES: usize = 160;
 
 impl Cursor<'_> {
     /// Sends a paid call. `None`: the slot has left.
@@ -156,6 +159,9 @@ impl Cursor<'_> {
                     lane.admitted(key);
                 }
                 self.outcome(&sent, "accepted", None);
+                if let Next::Wait(_, mark) | Next::Send(_, mark) = &next {
+                    self.name_job(mark);
+                }
                 (self.slot.tries, self.slot.polls) = (0, 0);
                 self.slot.accepted_at = Some(now());
                 self.slot.open = None;
@@ -216,8 +222,29 @@ impl Cursor<'_> {
             word,
             detail,
             cost_micros: if matches!(word, "accepted" | "found") { self.price() } else { None },
+            job: None,
             at: now(),
         });
+    }
+}
+
+impl Cursor<'_> {
+    /// Adds to the outcome which of the vendor's jobs the submission became.
+    pub(crate) fn name_job(&mut self, mark: &Mark) {
+        let Ok((lane, account)) = self.run.account() else { return };
+        let name = lane.options.vendor.job_name(mark).map(|name| match &lane.options.accounts[account].service {
+            // Services count their jobs each for itself.
+            Some(service) => format!("{service} {name}"),
+            None => name,
+        });
+        let name = name.map(|name| match name.len() {
+            0..=JOB_NAME_BYTES => name,
+            _ => Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        });
+        let (vendor, slot) = (self.run.claimed.vendor.clone(), self.slot.first);
+        if let (Some(outcome), Some(name)) = (&mut self.extras.outcome, name) {
+            outcome.job = Some(Job { vendor, name, slot });
+        }
     }
 }
 
