@@ -133,6 +133,11 @@ async fn an_unclear_outcome_stays_with_its_key(rig: Rig) {
             assert_eq!(stub.accepted(&mark), 1, "{model} {submit:?}: paid for twice");
         }
     }
+    // Refused when it is repeated: that says nothing about the first time.
+    let script = Script::submits([Submit::ErrorAfterAccept, Submit::BadKey]);
+    let (mark, task) = run(&client, &stub, "lab/keyed", script).await;
+    assert_eq!(failure(&task), "vendor_auth");
+    assert_eq!((stub.received(&mark), stub.accepted(&mark)), (2, 1), "another key was tried");
     let mark = stub::marker();
     stub.script(&mark, Script::submits([Submit::ResetAfterAccept]));
     let id = client.create("image", &picture(PLAIN, &mark)).await;
