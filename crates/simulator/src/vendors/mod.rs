@@ -2,4 +2,5 @@
 
 pub(crate) mod dashscope;
 pub(crate) mod lab;
+pub(crate) mod minimax;
 pub(crate) mod openai;

@@ -175,7 +175,9 @@ fn not_yet(job: &Job<'_>, answer: &Answer, lacks: &str) -> Error {
     let error = bad(job, answer, lacks);
     let said = (DIALECT.said)(&answer.body).message;
     match error.kind {
-        ErrorKind::VendorRefused => DIALECT.because(job, answer, ErrorKind::Unclear, &format!("not found ({said})")),
+        ErrorKind::VendorRefused => {
+            DIALECT.because(job, answer, ErrorKind::Unclear, &format!("it does not find that: {said}"))
+        }
         _ => error,
     }
 }
