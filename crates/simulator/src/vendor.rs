@@ -6,7 +6,7 @@
 
 use crate::{
     answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, minimax::MiniMax, openai::OpenAi},
+    vendors::{dashscope::Dashscope, lab::Lab, minimax::MiniMax, modelscope::ModelScope, openai::OpenAi},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -19,7 +19,7 @@ pub const SECRET: &str = "test-secret";
 
 /// Every vendor that is spoken.
 pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &MiniMax, &Lab]
+    &[&OpenAi, &Dashscope, &MiniMax, &ModelScope, &Lab]
 }
 
 pub(crate) trait Vendor: Send + Sync {

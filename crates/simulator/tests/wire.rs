@@ -243,3 +243,37 @@ async fn minimax_makes_clips_pictures_and_speech() {
     assert!(said["data"]["audio"].as_str().is_some_and(|hex| hex.starts_with("52494646")), "RIFF, in hex");
     assert_eq!(stub.accepted(&mark), 3);
 }
+
+#[tokio::test]
+async fn modelscope_wants_its_headers_and_weights_that_add_up() {
+    const SUBMIT: &str = "/modelscope/v1/images/generations";
+    const ASYNC_MODE: (&str, &str) = ("x-modelscope-async-mode", "true");
+    let (stub, mark) = (Stub::start(), marker());
+    let client = client(&stub);
+    let good = json!({ "model": "Qwen/Qwen-Image", "prompt": mark, "size": "1328x1328",
+                       "loras": { "o/a": 0.6, "o/b": 0.4 } });
+    let mut heavy = good.clone();
+    heavy["loras"]["o/a"] = json!(0.8);
+    let wrong = ("authorization", "Bearer wrong");
+    for (headers, body, status) in [
+        (vec![wrong, JSON, ASYNC_MODE], &good, 401),
+        (vec![BEARER, JSON], &good, 400),
+        (vec![BEARER, JSON, ASYNC_MODE], &heavy, 400),
+    ] {
+        let answer = client.send(Method::POST, SUBMIT, &headers, Some(body.to_string().into_bytes())).await;
+        assert!(answer.status == status && answer.json()["errors"]["message"].is_string(), "{}", answer.text());
+    }
+    assert_eq!(stub.received(&mark), 0);
+
+    stub.script(&mark, Script::default().polls(1));
+    let headers = [BEARER, JSON, ASYNC_MODE];
+    let answer = client.send(Method::POST, SUBMIT, &headers, Some(good.to_string().into_bytes())).await;
+    let poll = format!("/modelscope/v1/tasks/{}", answer.json()["task_id"].as_str().expect("an id"));
+    assert_eq!(get(&stub, &poll).await.expect("an answer").status, 400, "without the task's type");
+    let headers = [BEARER, ("x-modelscope-task-type", "image_generation")];
+    assert_eq!(client.send(Method::GET, &poll, &headers, None).await.json()["task_status"], "PENDING");
+    let done = client.send(Method::GET, &poll, &headers, None).await.json();
+    let file = client.get(done["output_images"][0].as_str().expect("a link")).await;
+    assert_eq!((done["task_status"].as_str(), media::png_size(&file.bytes)), (Some("SUCCEED"), Some((1328, 1328))));
+    assert_eq!((stub.accepted(&mark), stub.violations()), (1, Vec::new()));
+}

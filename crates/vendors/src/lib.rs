@@ -14,6 +14,7 @@ mod inline;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod minimax;
+mod modelscope;
 mod openai;
 pub mod sandbox;
 mod sign;
@@ -36,6 +37,7 @@ pub const SANDBOX: &str = "sandbox";
 pub fn all() -> Vec<Arc<dyn Vendor>> {
     vec![
         Arc::new(dashscope::Dashscope),
+        Arc::new(modelscope::ModelScope),
         Arc::new(openai::OpenAi),
         Arc::new(minimax::MiniMax),
         Arc::new(sandbox::Sandbox),

@@ -3,4 +3,5 @@
 pub(crate) mod dashscope;
 pub(crate) mod lab;
 pub(crate) mod minimax;
+pub(crate) mod modelscope;
 pub(crate) mod openai;
