@@ -16,6 +16,7 @@ pub mod lab;
 mod minimax;
 mod modelscope;
 mod openai;
+mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
@@ -27,6 +28,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
     ("minimax.toml", include_str!("../../../catalog/minimax.toml")),
+    ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
 
@@ -40,6 +42,7 @@ pub fn all() -> Vec<Arc<dyn Vendor>> {
         Arc::new(modelscope::ModelScope),
         Arc::new(openai::OpenAi),
         Arc::new(minimax::MiniMax),
+        Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]
 }

@@ -5,3 +5,4 @@ pub(crate) mod lab;
 pub(crate) mod minimax;
 pub(crate) mod modelscope;
 pub(crate) mod openai;
+pub(crate) mod pixverse;
