@@ -6,7 +6,9 @@
 
 use crate::{
     answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi, pixverse::PixVerse},
+    vendors::{
+        dashscope::Dashscope, lab::Lab, minimax::MiniMax, modelscope::ModelScope, openai::OpenAi, pixverse::PixVerse,
+    },
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -19,7 +21,7 @@ pub const SECRET: &str = "test-secret";
 
 /// Every vendor that is spoken.
 pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &PixVerse, &Lab]
+    &[&OpenAi, &Dashscope, &MiniMax, &ModelScope, &PixVerse, &Lab]
 }
 
 pub(crate) trait Vendor: Send + Sync {
@@ -45,6 +47,11 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Says no in the vendor's words.
     fn refused(&self, refusal: Refusal) -> Whole;
+
+    /// The same, for a vendor whose words depend on what was asked.
+    fn refused_to(&self, _asked: &Asked, refusal: Refusal) -> Whole {
+        self.refused(refusal)
+    }
 
     /// The vendor's id of its so-manyeth job.
     fn job_id(&self, number: u64) -> String {

@@ -13,6 +13,8 @@ pub mod fuzzing;
 mod inline;
 #[cfg(feature = "lab")]
 pub mod lab;
+mod minimax;
+mod modelscope;
 mod openai;
 mod pixverse;
 pub mod sandbox;
@@ -25,6 +27,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("minimax.toml", include_str!("../../../catalog/minimax.toml")),
     ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
@@ -36,7 +39,9 @@ pub const SANDBOX: &str = "sandbox";
 pub fn all() -> Vec<Arc<dyn Vendor>> {
     vec![
         Arc::new(dashscope::Dashscope),
+        Arc::new(modelscope::ModelScope),
         Arc::new(openai::OpenAi),
+        Arc::new(minimax::MiniMax),
         Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]

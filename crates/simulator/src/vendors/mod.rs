@@ -2,5 +2,7 @@
 
 pub(crate) mod dashscope;
 pub(crate) mod lab;
+pub(crate) mod minimax;
+pub(crate) mod modelscope;
 pub(crate) mod openai;
 pub(crate) mod pixverse;
