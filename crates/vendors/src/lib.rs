@@ -17,6 +17,7 @@ mod openai;
 pub mod sandbox;
 mod sign;
 mod status;
+mod volcengine;
 
 /// The catalogue files, compiled in: name and text. Their order is the order of `/models`.
 pub const CATALOG: &[(&str, &str)] = &[
@@ -32,7 +33,12 @@ pub const SANDBOX: &str = "sandbox";
 
 /// Every adapter.
 pub fn all() -> Vec<Arc<dyn Vendor>> {
-    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(sandbox::Sandbox)]
+    vec![
+        Arc::new(dashscope::Dashscope),
+        Arc::new(openai::OpenAi),
+        Arc::new(volcengine::Volcengine),
+        Arc::new(sandbox::Sandbox),
+    ]
 }
 
 /// The files of the catalogue, with those that stand in it only where their variable is set.
