@@ -6,7 +6,7 @@
 
 use crate::{
     answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi},
+    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi, volcengine::ark::Ark},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -19,7 +19,7 @@ pub const SECRET: &str = "test-secret";
 
 /// Every vendor that is spoken.
 pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &Lab]
+    &[&OpenAi, &Dashscope, &Ark, &Lab]
 }
 
 pub(crate) trait Vendor: Send + Sync {
@@ -29,6 +29,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// The variables that point Pixel, and other clients, at the simulator, as in the vendor's
     /// documents: name, and what follows the prefix.
     fn base_url(&self) -> (&'static str, &'static str);
+
+    /// Who answers at this path, where a vendor has services with a credential and words of their own.
+    fn service(&self, _path: &str) -> Option<&'static dyn Vendor> {
+        None
+    }
 
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
