@@ -170,6 +170,7 @@ async fn doubao_speaks_in_packets_and_wants_a_key_of_its_own() {
 }
 
 /// A signed call of the visual service.
+#[expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 async fn visual(stub: &Stub, action: &str, body: &Value, secret: &str) -> Answer {
     use hmac::{Hmac, KeyInit as _, Mac as _};
     use sha2::{Digest as _, Sha256};

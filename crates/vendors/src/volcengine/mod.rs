@@ -7,6 +7,7 @@ mod speech;
 mod video;
 mod visual;
 
+use crate::status::text;
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -63,6 +64,11 @@ impl Vendor for Volcengine {
 
     fn next(&self, job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
         (form(job.card)?.next)(job, mark, reply)
+    }
+
+    fn job_name(&self, mark: &Mark) -> Option<String> {
+        // The services' ids differ in form; what else is in a mark names no job.
+        Some(text(mark, "/task_id").to_owned()).filter(|id| !id.is_empty())
     }
 }
 
@@ -165,6 +171,13 @@ mod tests {
             assert!(error.message.contains(word), "{model}: {}", error.message);
         }
         assert!(plan("volcengine/seedance-2.0", with("first_frame")).is_ok());
+    }
+
+    #[test]
+    fn a_job_has_the_vendors_name_whatever_else_is_known_of_it() {
+        let name = |mark: Value| Volcengine.job_name(&mark);
+        assert_eq!(name(json!({ "req_key": "a", "task_id": "7" })), name(json!({ "req_key": "b", "task_id": "7" })));
+        assert_eq!((name(json!({ "req_key": "a" })), name(Value::Null)), (None, None));
     }
 
     #[test]
