@@ -14,6 +14,7 @@ mod inline;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod openai;
+mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
@@ -25,6 +26,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
 
@@ -37,6 +39,7 @@ pub fn all() -> Vec<Arc<dyn Vendor>> {
         Arc::new(dashscope::Dashscope),
         Arc::new(openai::OpenAi),
         Arc::new(volcengine::Volcengine),
+        Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]
 }

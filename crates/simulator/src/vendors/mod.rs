@@ -3,4 +3,5 @@
 pub(crate) mod dashscope;
 pub(crate) mod lab;
 pub(crate) mod openai;
+pub(crate) mod pixverse;
 pub(crate) mod volcengine;
