@@ -15,6 +15,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
+    let vendor = vendor.service(&asked.path).unwrap_or(vendor);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
         return vendor.refused_to(asked, Refusal::Unauthorized).into();

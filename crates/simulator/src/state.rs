@@ -11,7 +11,8 @@ use crate::{
     media,
     replay::Replays,
     script::{Rule, Script, Scripts},
-    vendor::{self, Asked, Facts, Order, Unit, Vendor},
+    vendor::{Asked, Facts, Order, Unit, Vendor},
+    vendors,
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -226,7 +227,7 @@ impl State {
     /// Takes up a job of an earlier life.
     fn restore(&mut self, entry: Entry) {
         // A ledger may name a vendor that this version does not speak.
-        let Some(vendor) = vendor::all().iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
+        let Some(vendor) = vendors::ALL.iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
         let ordinal = self.ledger.counts(vendor.id(), &entry.marker).accepted;
         self.ledger.restore(vendor.id(), entry.clone());
         let script = self.scripts.of(&entry.marker);

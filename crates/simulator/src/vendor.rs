@@ -2,14 +2,9 @@
 //! scripts and faults) is the same for all and knows no vendor.
 //!
 //! To add a vendor: its file in `vendors`, written from the vendor's documents and never from an
-//! adapter, and its line in [`all`].
+//! adapter, and its line in the list `vendors::ALL`.
 
-use crate::{
-    answer::Whole,
-    vendors::{
-        dashscope::Dashscope, lab::Lab, minimax::MiniMax, modelscope::ModelScope, openai::OpenAi, pixverse::PixVerse,
-    },
-};
+use crate::answer::Whole;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -19,11 +14,6 @@ pub const KEY: &str = "test-key";
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
-/// Every vendor that is spoken.
-pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &MiniMax, &ModelScope, &PixVerse, &Lab]
-}
-
 pub(crate) trait Vendor: Send + Sync {
     /// Its prefix on the port, and its name in the ledger.
     fn id(&self) -> &'static str;
@@ -31,6 +21,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// The variables that point Pixel, and other clients, at the simulator, as in the vendor's
     /// documents: name, and what follows the prefix.
     fn base_url(&self) -> (&'static str, &'static str);
+
+    /// Who answers at this path, where a vendor has services with a credential and words of their own.
+    fn service(&self, _path: &str) -> Option<&'static dyn Vendor> {
+        None
+    }
 
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {

@@ -118,6 +118,110 @@ async fn refusals_are_not_accepted() {
     assert_eq!((stub.accepted(&mark), stub.received(&mark)), (0, 10));
 }
 
+const ARK_IMAGES: &str = "/volcengine/api/v3/images/generations";
+const ARK_TASKS: &str = "/volcengine/api/v3/contents/generations/tasks";
+const DOUBAO: &str = "/volcengine/api/v3/tts/unidirectional";
+const SPEAKER: [(&str, &str); 3] =
+    [("x-api-app-id", "test-key"), ("x-api-access-key", "test-secret"), ("x-api-resource-id", "seed-tts-2.0")];
+
+fn speech(mark: &str, voice: &str) -> Vec<u8> {
+    let params = json!({ "text": format!("hello {mark}"), "speaker": voice, "audio_params": { "format": "mp3" } });
+    json!({ "user": { "uid": "u" }, "req_params": params }).to_string().into_bytes()
+}
+
+#[tokio::test]
+async fn ark_makes_pictures_and_clips_for_its_own_key() {
+    let (stub, mark) = (Stub::start(), marker());
+    let picture =
+        |size: &str| json!({ "model": "doubao-seedream-4-5-251128", "prompt": format!("a fox {mark}"), "size": size });
+    let made = ask(&stub, ARK_IMAGES, &picture("2048x2048")).await.expect("an answer").json();
+    let file = client(&stub).get(made["data"][0]["url"].as_str().expect("a link")).await;
+    assert_eq!(media::png_size(&file.bytes), Some((2048, 2048)));
+    let small = ask(&stub, ARK_IMAGES, &picture("1024x1024")).await.expect("an answer");
+    assert_eq!((small.status, small.json()["error"]["code"].clone()), (400, json!("InvalidParameter")));
+    let clip = |seconds: u32| {
+        json!({ "model": "doubao-seedance-2-0-260128", "duration": seconds, "generate_audio": false,
+                "content": [{ "type": "text", "text": format!("a fox {mark}") }] })
+    };
+    assert_eq!(ask(&stub, ARK_TASKS, &clip(3)).await.expect("an answer").status, 400);
+    let id = ask(&stub, ARK_TASKS, &clip(5)).await.expect("an answer").json()["id"].clone();
+    let done = get(&stub, &format!("{ARK_TASKS}/{}", id.as_str().expect("an id"))).await.expect("an answer").json();
+    assert_eq!(done["status"], "succeeded");
+    let file = client(&stub).get(done["content"]["video_url"].as_str().expect("a link")).await;
+    assert_eq!(&file.bytes[4..8], b"ftyp");
+    assert_eq!((stub.accepted(&mark), stub.violations().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn doubao_speaks_in_packets_and_wants_a_key_of_its_own() {
+    let (stub, mark) = (Stub::start(), marker());
+    let voice = "zh_female_vv_uranus_bigtts";
+    let send = async |headers: &[(&str, &str)], voice: &str| {
+        client(&stub).send(Method::POST, DOUBAO, headers, Some(speech(&mark, voice))).await
+    };
+    assert_eq!(send(&[BEARER, JSON, SPEAKER[2]], voice).await.status, 401, "a key of Ark");
+    assert_eq!(client(&stub).send(Method::POST, ARK_IMAGES, &SPEAKER, Some(b"{}".to_vec())).await.status, 401);
+    let mismatch = send(&SPEAKER, "zh_female_cancan_mars_bigtts").await;
+    assert_eq!((mismatch.status, mismatch.json()["code"].clone()), (200, json!(55_000_000)));
+    let spoken = send(&SPEAKER, voice).await;
+    let packets: Vec<Value> = spoken.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let pieces = packets.iter().filter_map(|packet| packet["data"].as_str());
+    let sound: Vec<u8> = pieces.flat_map(|piece| STANDARD.decode(piece).expect("base64")).collect();
+    assert!(sound.starts_with(b"RIFF") && sound.len() == 44 + 2 * 24_000, "{} bytes", sound.len());
+    assert_eq!(packets.last().map(|packet| packet["code"].clone()), Some(json!(20_000_000)));
+    assert_eq!(stub.accepted(&mark), 1);
+}
+
+/// A signed call of the visual service.
+#[expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
+async fn visual(stub: &Stub, action: &str, body: &Value, secret: &str) -> Answer {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    use sha2::{Digest as _, Sha256};
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let body = body.to_string();
+    let (hash, host) = (hex(&Sha256::digest(&body)), stub.address().to_string());
+    let (date, scope) = ("20261120T120000Z", "20261120/cn-north-1/cv/request");
+    let names = "content-type;host;x-content-sha256;x-date";
+    let query = format!("Action={action}&Version=2022-08-31");
+    let headers = format!("content-type:application/json\nhost:{host}\nx-content-sha256:{hash}\nx-date:{date}\n");
+    let canonical = hex(&Sha256::digest(format!("POST\n/\n{query}\n{headers}\n{names}\n{hash}")));
+    let text = format!("HMAC-SHA256\n{date}\n{scope}\n{canonical}");
+    let signature = scope.split('/').chain([text.as_str()]).fold(secret.as_bytes().to_vec(), |key, step| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any key");
+        mac.update(step.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    });
+    let authorization =
+        format!("HMAC-SHA256 Credential=test-key/{scope}, SignedHeaders={names}, Signature={}", hex(&signature));
+    let headers = [JSON, ("x-date", date), ("x-content-sha256", &hash), ("authorization", &authorization)];
+    client(stub).send(Method::POST, &format!("/volcengine/?{query}"), &headers, Some(body.into_bytes())).await
+}
+
+#[tokio::test]
+async fn jimeng_takes_signed_calls_only() {
+    let (stub, mark) = (Stub::start(), marker());
+    let clip = json!({ "req_key": "jimeng_t2v_v30", "prompt": format!("a fox {mark}"), "frames": 121 });
+    let submit = "CVSync2AsyncSubmitTask";
+    let wrong = visual(&stub, submit, &clip, "another").await;
+    assert_eq!(
+        (wrong.status, wrong.json()["ResponseMetadata"]["Error"]["Code"].clone()),
+        (401, json!("SignatureDoesNotMatch"))
+    );
+    assert_eq!(
+        ask(&stub, &format!("/volcengine/?Action={submit}&Version=2022-08-31"), &clip).await.expect("an answer").status,
+        401
+    );
+    let mut odd = clip.clone();
+    odd["frames"] = json!(100);
+    assert_eq!(visual(&stub, submit, &odd, "test-secret").await.json()["code"], 50_215);
+    let id = visual(&stub, submit, &clip, "test-secret").await.json()["data"]["task_id"].clone();
+    let poll = json!({ "req_key": "jimeng_t2v_v30", "task_id": id, "req_json": "{\"return_url\":true}" });
+    let done = visual(&stub, "CVSync2AsyncGetResult", &poll, "test-secret").await.json();
+    assert_eq!((done["code"].clone(), done["data"]["status"].clone()), (json!(10_000), json!("done")));
+    assert!(done["data"]["video_url"].as_str().expect("a link").contains(".mp4"));
+    assert_eq!((stub.accepted(&mark), stub.received(&mark)), (1, 1));
+}
+
 #[tokio::test]
 async fn cut_media_is_cut_in_both_ways() {
     for (media, honest) in [(Media::CutWithLength, true), (Media::CutWithoutLength, false)] {

@@ -20,6 +20,7 @@ mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
+mod volcengine;
 
 /// The catalogue files, compiled in: name and text. Their order is the order of `/models`.
 pub const CATALOG: &[(&str, &str)] = &[
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Arc<dyn Vendor>> {
         Arc::new(modelscope::ModelScope),
         Arc::new(openai::OpenAi),
         Arc::new(minimax::MiniMax),
+        Arc::new(volcengine::Volcengine),
         Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]

@@ -11,7 +11,8 @@ use pixel_core::{
     request::{Checked, Role},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Leaving, Mark, Next, Part, Plan, Repeat, Reply,
+        Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Leaving, Mark, Next, Part, Plan, Repeat,
+        Reply, Staged,
     },
     vendor::{Secret, Vendor},
 };
@@ -20,8 +21,15 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where vendors put their reason.
-const SAID_AT: [&str; 5] =
-    ["/body/message", "/body/error/message", "/body/errors/message", "/body/base_resp/status_msg", "/body/ErrMsg"];
+const SAID_AT: [&str; 7] = [
+    "/body/message",
+    "/body/error/message",
+    "/body/errors/message",
+    "/body/base_resp/status_msg",
+    "/body/ErrMsg",
+    "/body/0/message",
+    "/body/ResponseMetadata/Error/Message",
+];
 
 const BASE: &str = "http://127.0.0.1:9";
 const KEY: &str = "key-2f9c41d7";
@@ -90,7 +98,7 @@ fn networked() -> Vec<(Arc<dyn Vendor>, BTreeMap<String, Trial>)> {
     let catalog = catalog();
     let calls_out = |vendor: &Arc<dyn Vendor>| {
         let card = catalog.vendor(vendor.id()).unwrap_or_else(|| panic!("'{}' has no catalogue file", vendor.id()));
-        !card.base_url.is_empty()
+        !card.base_url.is_empty() || !card.services.is_empty()
     };
     let all: Vec<_> = pixel_vendors::all().into_iter().filter(calls_out).map(|v| (v.clone(), trials(v.id()))).collect();
     assert!(!all.is_empty(), "no adapter was tried");
@@ -201,7 +209,7 @@ fn answer(status: u16, body: Value) -> Reply {
     Reply::Answer(Answer { status, body, ..Answer::default() })
 }
 
-/// `"due"`, or `{status, headers, body, text}`.
+/// `"due"`, or `{status, headers, body, text, staged}`.
 fn reply(recorded: &Value) -> Reply {
     if recorded == "due" {
         return Reply::Due;
@@ -212,8 +220,12 @@ fn reply(recorded: &Value) -> Reply {
         headers: headers.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect(),
         body: recorded["body"].clone(),
         text: recorded["text"].as_str().map(str::to_owned),
-        staged: Vec::new(),
+        staged: recorded["staged"].as_array().into_iter().flatten().map(staged).collect(),
     })
+}
+
+fn staged(handle: &Value) -> Staged {
+    Staged(handle.as_str().expect("a handle").to_owned())
 }
 
 fn shown(call: &HttpCall) -> Value {
