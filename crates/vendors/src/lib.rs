@@ -11,6 +11,7 @@ mod dashscope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inline;
+mod kling;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod openai;
@@ -24,6 +25,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("kling.toml", include_str!("../../../catalog/kling.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
 
@@ -32,7 +34,7 @@ pub const SANDBOX: &str = "sandbox";
 
 /// Every adapter.
 pub fn all() -> Vec<Arc<dyn Vendor>> {
-    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(sandbox::Sandbox)]
+    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(kling::Kling), Arc::new(sandbox::Sandbox)]
 }
 
 /// The files of the catalogue, with those that stand in it only where their variable is set.
