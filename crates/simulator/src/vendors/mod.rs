@@ -1,5 +1,6 @@
 //! A file for each vendor.
 
 pub(crate) mod dashscope;
+pub(crate) mod kling;
 pub(crate) mod lab;
 pub(crate) mod openai;
