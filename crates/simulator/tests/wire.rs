@@ -1,4 +1,5 @@
-//! The simulator judges others, so it is judged here: both real vendors' wire forms.
+//! The simulator judges others, so it is judged here: the real vendors' wire forms.
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use base64::{
     Engine,

@@ -70,10 +70,7 @@ fn clip(asked: &Asked, form: &'static str) -> Result<Ask, Whole> {
     must(!loud || (WITH_SOUND.contains(&model) && body["mode"] == "pro"), || bad("sound is not supported"))?;
     must(body["cfg_scale"].is_null() || model.starts_with("kling-v1"), || bad("cfg_scale is not supported"))?;
     let seconds = &body["duration"];
-    let offered = |text: &str| match (model, text.parse()) {
-        ("kling-v3", Ok(3..=15)) | (_, Ok(5_u32 | 10)) => true,
-        _ => false,
-    };
+    let offered = |text: &str| matches!((model, text.parse()), ("kling-v3", Ok(3..=15)) | (_, Ok(5_u32 | 10)));
     must(seconds.is_null() || seconds.as_str().is_some_and(offered), || bad("duration is invalid"))?;
     match form {
         "image2video" => {
