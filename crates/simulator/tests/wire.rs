@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::time::{Duration, SystemTime};
 
+#[path = "wire/pixverse.rs"]
+mod pixverse;
+
 const BEARER: (&str, &str) = ("authorization", "Bearer test-key");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("x-dashscope-async", "enable");

@@ -15,6 +15,7 @@ mod kling;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod openai;
+mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
@@ -26,6 +27,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
     ("kling.toml", include_str!("../../../catalog/kling.toml")),
+    ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
 
@@ -34,7 +36,13 @@ pub const SANDBOX: &str = "sandbox";
 
 /// Every adapter.
 pub fn all() -> Vec<Arc<dyn Vendor>> {
-    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(kling::Kling), Arc::new(sandbox::Sandbox)]
+    vec![
+        Arc::new(dashscope::Dashscope),
+        Arc::new(openai::OpenAi),
+        Arc::new(kling::Kling),
+        Arc::new(pixverse::PixVerse),
+        Arc::new(sandbox::Sandbox),
+    ]
 }
 
 /// The files of the catalogue, with those that stand in it only where their variable is set.

@@ -4,3 +4,4 @@ pub(crate) mod dashscope;
 pub(crate) mod kling;
 pub(crate) mod lab;
 pub(crate) mod openai;
+pub(crate) mod pixverse;
