@@ -37,7 +37,7 @@ async fn fresh(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> A
     match vendor.read(asked) {
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
         Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,
-        Ok(Ask::Search(reference)) => search(vendor, &reference, shared).into(),
+        Ok(Ask::Search(reference)) => search(vendor, asked, &reference, shared).into(),
         Ok(Ask::Retrieve(id)) => retrieve(vendor, asked, &id, shared).await.into(),
         Ok(Ask::Said(whole)) => whole.into(),
         Ok(Ask::Nothing) => {
@@ -64,6 +64,9 @@ async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared
     }
     if taken.conflict {
         return vendor.refused_to(asked, Refusal::Unprocessable).into();
+    }
+    if taken.used {
+        return vendor.used_reference().into();
     }
     let pace = Duration::from_millis(taken.script.pace_ms);
     let Some(id) = &taken.job else { return turned_down(vendor, asked, &taken, pace) };
@@ -118,7 +121,8 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     let (rule, progress, pace) = {
         let mut state = shared.state();
         let state = &mut *state;
-        let Some(job) = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id()) else {
+        let is_known = |job: &&mut Job| job.vendor.id() == vendor.id() && vendor.knows(&job.facts(), asked);
+        let Some(job) = state.jobs.get_mut(id).filter(is_known) else {
             let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
             return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
         };
@@ -210,10 +214,10 @@ async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     all
 }
 
-fn search(vendor: &'static dyn Vendor, reference: &str, shared: &Shared) -> Whole {
+fn search(vendor: &'static dyn Vendor, asked: &Asked, reference: &str, shared: &Shared) -> Whole {
     let mut state = shared.state();
     let state = &mut *state;
-    let job = state.referred(vendor.id(), reference);
+    let job = state.referred(vendor.id(), reference).filter(|job| vendor.knows(&job.facts(), asked));
     let (marker, visible) = match job {
         Some(job) => (job.entry.marker.clone(), job.age() >= SETTLE),
         None => (String::new(), false),
@@ -231,13 +235,16 @@ fn without_id(vendor: &'static dyn Vendor, id: &str, good: Whole, blocking: bool
             None => good,
         };
     }
-    edited(good, vendor.id_at(), None)
+    let at = shared.state().jobs.get(id).map_or(vendor.id_at(), |job| vendor.id_of(&job.facts()));
+    edited(good, at, None)
 }
 
 fn with_earlier_id(vendor: &'static dyn Vendor, id: &str, good: Whole, shared: &Shared) -> Whole {
     let state = shared.state();
-    match state.jobs.get(id).and_then(|job| state.earlier(job)) {
-        Some(earlier) if !vendor.id_at().is_empty() => edited(good, vendor.id_at(), Some(json!(earlier))),
+    let job = state.jobs.get(id);
+    let at = job.map_or("", |job| vendor.id_of(&job.facts()));
+    match job.and_then(|job| state.earlier(job)) {
+        Some(earlier) if !at.is_empty() => edited(good, at, Some(json!(earlier))),
         _ => good,
     }
 }

@@ -48,6 +48,11 @@ pub(crate) trait Vendor: Send + Sync {
         self.refused(refusal)
     }
 
+    /// Says no to a reference that was used before, where one must be [`Order::unique`].
+    fn used_reference(&self) -> Whole {
+        self.refused(Refusal::BadRequest)
+    }
+
     /// The vendor's id of its so-manyeth job.
     fn job_id(&self, number: u64) -> String {
         // As long and as plain as vendors' own ids are.
@@ -59,6 +64,16 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Where the id stands in that answer, as a JSON pointer.
     fn id_at(&self) -> &'static str;
+
+    /// The same where it stands elsewhere for some jobs.
+    fn id_of(&self, _job: &Facts<'_>) -> &'static str {
+        self.id_at()
+    }
+
+    /// Whether a job is known at the path that was asked.
+    fn knows(&self, _job: &Facts<'_>, _asked: &Asked) -> bool {
+        true
+    }
 
     /// How a job stands.
     fn polled(&self, job: &Facts<'_>, state: &State) -> Whole;
@@ -140,6 +155,8 @@ pub(crate) struct Order {
     pub inline: bool,
     pub key: Option<String>,
     pub reference: Option<String>,
+    /// A reference that was used before is refused.
+    pub unique: bool,
     /// The vendor finds out only while it works that this cannot be done.
     pub flawed: bool,
 }

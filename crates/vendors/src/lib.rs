@@ -11,6 +11,7 @@ mod dashscope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inline;
+mod kling;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod minimax;
@@ -29,6 +30,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
     ("minimax.toml", include_str!("../../../catalog/minimax.toml")),
+    ("kling.toml", include_str!("../../../catalog/kling.toml")),
     ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
@@ -44,6 +46,7 @@ pub fn all() -> Vec<Arc<dyn Vendor>> {
         Arc::new(openai::OpenAi),
         Arc::new(minimax::MiniMax),
         Arc::new(volcengine::Volcengine),
+        Arc::new(kling::Kling),
         Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]

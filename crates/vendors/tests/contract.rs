@@ -72,6 +72,8 @@ struct Trial {
 struct Step {
     /// Absent for the first call, `"due"`, or an answer.
     reply: Option<Value>,
+    /// The answer to a search by our reference, in place of a reply.
+    search: Option<Value>,
     then: Value,
 }
 
@@ -304,6 +306,18 @@ fn shown_next(next: Result<Next, Error>) -> (Value, Option<Mark>) {
     }
 }
 
+/// What a search asks, and the mark that its answer leads to; null when there is no such job.
+fn shown_search(stage: &Stage, mark: &Mark, recorded: &Value) -> (Value, Option<Mark>) {
+    let (vendor, job) = (&stage.vendor, stage.job());
+    let call = vendor.search(&job, mark).expect("the vendor can be searched");
+    assert_eq!(call.repeat, Repeat::Safe, "{}: a search costs nothing", vendor.id());
+    let Reply::Answer(answer) = reply(recorded) else { panic!("a search is answered") };
+    match vendor.found(&job, mark, &answer) {
+        Ok(found) => (json!({ "asks": shown(&call), "found": found }), found),
+        Err(error) => (json!({ "asks": shown(&call), "error": error.kind, "message": error.message }), None),
+    }
+}
+
 #[test]
 fn recorded_exchanges_are_spoken_exactly() {
     for (vendor, trials) in networked() {
@@ -317,9 +331,10 @@ fn recorded_exchanges_are_spoken_exactly() {
             }
             let mut mark = Mark::Null;
             for (number, step) in trial.steps.iter().enumerate() {
-                let (came, after) = match &step.reply {
-                    Some(recorded) => shown_next(stage.next(&mark, &reply(recorded))),
-                    None => shown_next(vendor.first(&stage.job()).map(|(call, mark)| Next::Send(call, mark))),
+                let (came, after) = match (&step.search, &step.reply) {
+                    (Some(recorded), _) => shown_search(&stage, &mark, recorded),
+                    (None, Some(recorded)) => shown_next(stage.next(&mark, &reply(recorded))),
+                    (None, None) => shown_next(vendor.first(&stage.job()).map(|(call, mark)| Next::Send(call, mark))),
                 };
                 assert_eq!(came, step.then, "{at}, step {number}: came {came:#}");
                 mark = after.unwrap_or(mark);

@@ -3,6 +3,7 @@
 use crate::vendor::Vendor;
 
 pub(crate) mod dashscope;
+pub(crate) mod kling;
 pub(crate) mod lab;
 pub(crate) mod minimax;
 pub(crate) mod modelscope;
@@ -17,6 +18,7 @@ pub(crate) const ALL: &[&dyn Vendor] = &[
     &minimax::MiniMax,
     &modelscope::ModelScope,
     &volcengine::ark::Ark,
+    &kling::Kling,
     &pixverse::PixVerse,
     &lab::Lab,
 ];
