@@ -11,7 +11,8 @@ use crate::{
     media,
     replay::Replays,
     script::{Rule, Script, Scripts},
-    vendor::{self, Asked, Facts, Order, Unit, Vendor},
+    vendor::{Asked, Facts, Order, Unit, Vendor},
+    vendors,
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -98,6 +99,8 @@ pub(crate) struct Taken {
     pub flushed: Option<oneshot::Receiver<io::Result<()>>>,
     /// The key was used before with another request.
     pub conflict: bool,
+    /// The reference was used before, and must not be.
+    pub used: bool,
 }
 
 impl Shared {
@@ -152,15 +155,18 @@ impl Shared {
         // Only a connection that was used before is closed on reuse.
         let rule = rule.filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
         let latency = draw.latency;
-        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false };
+        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false, used: false };
         let request_sha256 = match self.memory {
             Memory::Whole => hex(&Sha256::digest(&asked.body)),
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
         let account = asked.account().map(ToOwned::to_owned);
-        let known =
-            order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), account.clone(), key.clone()))).cloned();
+        let named = |name: &String| (vendor.id(), account.clone(), name.clone());
+        let is_known = |reference: &String| state.references.contains_key(&named(reference));
+        taken.used = !refused && order.unique && order.reference.as_ref().is_some_and(is_known);
+        let refused = refused || taken.used;
+        let known = order.key.as_ref().and_then(|key| state.keys.get(&named(key))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
             (Some(_), false) => Fate::Repeated,
@@ -232,7 +238,7 @@ impl State {
     /// Takes up a job of an earlier life.
     fn restore(&mut self, entry: Entry) {
         // A ledger may name a vendor that this version does not speak.
-        let Some(vendor) = vendor::all().iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
+        let Some(vendor) = vendors::ALL.iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
         let ordinal = self.ledger.counts(vendor.id(), &entry.marker).accepted;
         self.ledger.restore(vendor.id(), entry.clone());
         let script = self.scripts.of(&entry.marker);

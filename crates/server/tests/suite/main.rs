@@ -31,4 +31,5 @@ mod rolling;
 mod simulate;
 mod support;
 mod tasks;
+mod trials;
 mod vendors;
