@@ -26,6 +26,9 @@ pub struct VendorCard {
     pub base_url_env: Option<String>,
     #[serde(default)]
     pub base_url: String,
+    /// Where chat completions are asked for, behind the base URL.
+    #[serde(default)]
+    pub chat_path: Option<String>,
     /// Submissions that may run at the same time; 0 is no limit.
     #[serde(default)]
     pub concurrency: u32,
@@ -43,6 +46,16 @@ pub struct Service {
     pub key_env: Vec<Vec<String>>,
     /// The variable of the vendor's base URL stands for that of all its services.
     pub base_url: String,
+    #[serde(default)]
+    pub chat_path: Option<String>,
+}
+
+impl VendorCard {
+    /// Where chats with a model go, behind its base URL: as its service says, else as the vendor.
+    pub fn chat_path(&self, model: &Model) -> Option<&str> {
+        let service = self.services.iter().find(|service| Some(&service.id) == model.service.as_ref());
+        service.and_then(|service| service.chat_path.as_deref()).or(self.chat_path.as_deref())
+    }
 }
 
 /// One model as its entry describes it. The README of `catalog/` explains each field once.
@@ -206,7 +219,9 @@ impl Catalog {
             let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
             for mut model in file.model {
                 model.provider.clone_from(&file.vendor.id);
-                check_entry(&model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
+                check_chat(&file.vendor, &model)
+                    .and_then(|()| check_entry(&model))
+                    .map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
                 let id = model.id();
                 if all.by_id.insert(id.clone(), all.models.len()).is_some() {
                     return Err(format!("catalog/{name}: '{id}' stands twice"));
@@ -229,6 +244,18 @@ impl Catalog {
 
     pub fn vendor(&self, id: &str) -> Option<&VendorCard> {
         self.vendors.iter().find(|vendor| vendor.id == id)
+    }
+}
+
+/// A vendor with a network needs a path for its chats.
+fn check_chat(vendor: &VendorCard, model: &Model) -> Result<(), String> {
+    let is_local = vendor.base_url.is_empty() && vendor.base_url_env.is_none();
+    match vendor.chat_path(model) {
+        Some(path) if !path.starts_with('/') => Err(format!("the chat_path '{path}' does not begin with a slash")),
+        None if model.kind == Kind::Llm && !is_local => {
+            Err("neither its vendor nor its service has a chat_path".into())
+        }
+        _ => Ok(()),
     }
 }
 

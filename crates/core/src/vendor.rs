@@ -7,6 +7,7 @@
 use crate::{
     Error, Stamp,
     catalog::Model,
+    chat::Relay,
     price::Cost,
     request::{Checked, Warning},
     task::StoredInput,
@@ -41,6 +42,11 @@ pub trait Vendor: Send + Sync {
     /// Reads the answer of [`Vendor::search`]: the mark of the job that was found, or nothing.
     fn found(&self, _job: &Job<'_>, _mark: &Mark, _answer: &Answer) -> Result<Option<Mark>, Error> {
         Ok(None)
+    }
+
+    /// Who passes chats with the model on, where the vendor has chat.
+    fn chat(&self, _card: &Model) -> Option<&dyn Relay> {
+        None
     }
 }
 

@@ -2,12 +2,14 @@
 //! survives a crash. With reference pictures: one blocking call, the pictures inside the body.
 
 use crate::{
+    chat::Completions,
     inline::json_with_files,
     status::{Dialect, Said, text},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::{Checked, Warning},
     vendor::{
         Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
@@ -72,6 +74,8 @@ const DIALECT: Dialect = Dialect {
     ],
 };
 
+static CHAT: Completions = Completions(&DIALECT);
+
 pub struct Dashscope;
 
 impl Vendor for Dashscope {
@@ -119,6 +123,10 @@ impl Vendor for Dashscope {
             (id, Reply::Due) => Ok(Next::Send(poll(job, id), mark.clone())),
             (_, Reply::Answer(answer)) => polled(job, mark, answer),
         }
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 }
 

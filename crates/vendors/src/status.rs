@@ -5,7 +5,7 @@
 //! call may have been accepted, and a free one is simply repeated.
 
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     task::Failure,
     vendor::{Answer, Credential, Job, Output, Source},
 };
@@ -34,19 +34,29 @@ pub struct Said<'a> {
 impl Dialect {
     /// The error that an answer amounts to.
     pub fn error(&self, job: &Job<'_>, answer: &Answer) -> Error {
+        self.refusal(job.credential, job.now, answer)
+    }
+
+    /// The same outside a job.
+    pub fn refusal(&self, credential: &Credential, now: Stamp, answer: &Answer) -> Error {
         let said = (self.said)(&answer.body);
         let known = said.codes.iter().find_map(|code| self.by_code(code));
         let kind = known.unwrap_or_else(|| by_status(answer.status));
         let status = format!("HTTP {}", answer.status);
         let reason = if said.message.is_empty() { &status } else { said.message };
-        self.because(job, answer, kind, reason)
+        self.worded(credential, now, answer, kind, reason)
     }
 
     /// An error of a kind that is already known, with the answer as its private detail.
     pub fn because(&self, job: &Job<'_>, answer: &Answer, kind: ErrorKind, reason: &str) -> Error {
-        Error::new(kind, self.sentence(kind, &public(reason, job.credential)))
-            .with_detail(detail(answer, job.credential))
-            .with_retry_after(answer.retry_after(job.now))
+        self.worded(job.credential, job.now, answer, kind, reason)
+    }
+
+    /// The same outside a job.
+    pub fn worded(&self, credential: &Credential, now: Stamp, answer: &Answer, kind: ErrorKind, reason: &str) -> Error {
+        Error::new(kind, self.sentence(kind, &public(reason, credential)))
+            .with_detail(detail(answer, credential))
+            .with_retry_after(answer.retry_after(now))
     }
 
     /// The end of work that the vendor had accepted and that brought nothing.
