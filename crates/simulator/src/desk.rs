@@ -2,6 +2,7 @@
 
 use crate::{
     answer::{Answer, Whole},
+    chat,
     fault::{Fault, Group, Stage},
     host, spoil,
     state::{Job, Shared, Taken},
@@ -15,9 +16,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
+    let is_chat = chat::is_for(vendor, asked);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
-        return vendor.refused(Refusal::Unauthorized).into();
+        let refusal = Refusal::Unauthorized;
+        return if is_chat { vendor.chat_refused(refusal) } else { vendor.refused(refusal) }.into();
+    }
+    if is_chat {
+        return chat::answer(vendor, asked, shared).await;
     }
     match vendor.read(asked) {
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
@@ -58,7 +64,7 @@ async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared
         Some(rule) => match rule.kind {
             Fault::MissingId => without_id(vendor, id, good, blocking, shared).into(),
             Fault::ReusedId => with_earlier_id(vendor, id, good, shared).into(),
-            _ => spoil::api(rule, vendor, pace, || good),
+            _ => spoil::api(rule, |refusal| vendor.refused(refusal), pace, || good),
         },
     }
 }
@@ -66,7 +72,7 @@ async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared
 /// Not accepted.
 fn turned_down(vendor: &'static dyn Vendor, taken: &Taken, pace: Duration) -> Answer {
     match &taken.rule {
-        Some(rule) => spoil::api(rule, vendor, pace, || vendor.refused(Refusal::Error)),
+        Some(rule) => spoil::api(rule, |refusal| vendor.refused(refusal), pace, || vendor.refused(Refusal::Error)),
         None => vendor.refused(Refusal::Error).into(),
     }
 }
@@ -124,7 +130,7 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
         None => vendor.refused(Refusal::Error),
     };
     match &rule {
-        Some(rule) => spoil::api(rule, vendor, pace, || good),
+        Some(rule) => spoil::api(rule, |refusal| vendor.refused(refusal), pace, || good),
         None => good.into(),
     }
 }
@@ -241,10 +247,10 @@ fn edited(whole: Whole, pointer: &str, value: Option<Value>) -> Whole {
 }
 
 /// A blocking call, open until this goes; it also goes when the client hangs up.
-struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl<'a> Running<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    pub(crate) fn begin(shared: &'a Shared) -> Self {
         let mut state = shared.state();
         state.running += 1;
         state.most_at_once = state.most_at_once.max(state.running);
