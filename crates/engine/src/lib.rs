@@ -6,6 +6,7 @@
 //! what is not certain afterwards falls under the money rule ([`unknown`]).
 
 mod admit;
+mod chat;
 mod create;
 pub mod door;
 mod doubt;
@@ -35,6 +36,7 @@ mod watch;
 mod writes;
 
 pub use admit::{AdmitError, Admitted, Arrival};
+pub use chat::{Chat, ChatLimits, ChatStream};
 pub use lane::{Lane, LaneState};
 pub use options::{EngineOptions, HoldPolicy, HoldRules, LaneOptions};
 pub use resolve::ResolveError;
@@ -71,6 +73,8 @@ pub(crate) struct Inner {
     next_due: AtomicI64,
     /// Runs at the same time; each holds at most one vendor call per slot.
     runs: Arc<Semaphore>,
+    /// Chats at the same time, each a connection.
+    chats: Arc<Semaphore>,
     /// Local work at the same time: it fills a core each.
     local: Arc<Semaphore>,
     /// Media examined at the same time.
@@ -97,6 +101,7 @@ impl Engine {
         let lanes = lanes.into_iter().map(|lane| (lane.vendor.id().to_owned(), Lane::new(lane))).collect();
         Ok(Self(Arc::new(Inner {
             runs: Arc::new(Semaphore::new(options.calls_max)),
+            chats: Arc::new(Semaphore::new(options.chats_max)),
             local: Arc::new(Semaphore::new(options.local_jobs)),
             decodes: Arc::new(Semaphore::new(options.decodes)),
             decoded: Arc::new(Semaphore::new(admit::DECODED_MIB)),
