@@ -240,10 +240,12 @@ impl State {
         self.jobs.get(self.references.get(&(vendor, reference.to_owned()))?)
     }
 
-    /// The id of a job of this vendor that was accepted before that one.
+    /// The id of a job of this vendor that was accepted before that one, and that was asked for.
     pub fn earlier(&self, job: &Job) -> Option<&str> {
-        let same = |entry: &&Entry| entry.vendor == job.entry.vendor && entry.number < job.entry.number;
-        self.ledger.entries(None, None).filter(same).last().map(|entry| entry.job.as_str())
+        let is_known = |entry: &Entry| self.jobs.get(&entry.job).is_some_and(|job| job.polls > 0);
+        let fits =
+            |entry: &&Entry| entry.vendor == job.entry.vendor && entry.number < job.entry.number && is_known(entry);
+        self.ledger.entries(None, None).filter(fits).last().map(|entry| entry.job.as_str())
     }
 
     /// Forgets everything but the file.

@@ -4,6 +4,7 @@ use super::{
     DoorLimits,
     client::why,
     extract::{Scanner, Step},
+    row::Row,
 };
 use crate::turns::Turn;
 use pixel_core::vendor::{Answer, HttpCall, MediaAt};
@@ -62,6 +63,8 @@ pub(super) async fn read(
     let is_json = is_json(&answer);
     if !answer.is_success() {
         small(pieces, &mut answer, limits).await?;
+    } else if let Some(row) = Row::of(call, limits) {
+        joined(pieces, &mut answer, row, call, blobs).await?;
     } else if call.media.contains(&MediaAt::Body) && !is_json {
         whole(pieces, &mut answer, call, blobs, limits).await?;
     } else {
@@ -122,6 +125,32 @@ async fn whole(
         stage.write(&piece).await.map_err(unstored)?;
     }
     answer.staged.push(stage.finish().await.map_err(unstored)?.handle);
+    Ok(())
+}
+
+/// Media in pieces, each in a document of its own.
+async fn joined(
+    pieces: &mut Pieces,
+    answer: &mut Answer,
+    mut row: Row,
+    call: &HttpCall,
+    blobs: &Blobs,
+) -> Result<(), String> {
+    let mut stage = None;
+    while let Some(piece) = pieces.next().await? {
+        for slice in piece.chunks(SLICE_BYTES) {
+            let bytes = row.read(slice)?;
+            if !bytes.is_empty() {
+                let writer = stage.get_or_insert_with(|| begin(call, blobs, row.media_bytes_max));
+                writer.write(&bytes).await.map_err(unstored)?;
+                crash::point!("answer.media");
+            }
+        }
+    }
+    answer.body = row.finish()?;
+    if let Some(writer) = stage {
+        answer.staged.push(writer.finish().await.map_err(unstored)?.handle);
+    }
     Ok(())
 }
 

@@ -3,9 +3,13 @@
 use super::multipart;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use pixel_core::vendor::{BlobForm, Body, Part};
 use pixel_store::blobs::{BlobReader, Blobs};
+use sha2::{Digest, Sha256};
 use std::{
     io,
     sync::{
@@ -32,14 +36,7 @@ pub(super) struct Prepared {
 /// Opens every blob, so that one that is missing, has another length or cannot be read is found
 /// before a byte leaves.
 pub(super) async fn prepare(body: &Body, blobs: &Blobs) -> Result<Prepared, String> {
-    let (content_type, parts) = match body {
-        Body::Empty => (None, Vec::new()),
-        Body::Parts(content_type, parts) => (Some(content_type.clone()), parts.clone()),
-        Body::Multipart(fields) => {
-            let (content_type, parts) = multipart::parts(fields);
-            (Some(content_type), parts)
-        }
-    };
+    let (content_type, parts) = parts_of(body);
     let length = parts.iter().map(wire_length).sum();
     let mut pieces = Vec::with_capacity(parts.len());
     for part in parts {
@@ -47,6 +44,29 @@ pub(super) async fn prepare(body: &Body, blobs: &Blobs) -> Result<Prepared, Stri
     }
     let taken = Arc::new(AtomicU64::new(0));
     Ok(Prepared { content_type, length, body: assemble(pieces, taken.clone()), taken, stopped: None })
+}
+
+fn parts_of(body: &Body) -> (Option<String>, Vec<Part>) {
+    match body {
+        Body::Empty => (None, Vec::new()),
+        Body::Parts(content_type, parts) => (Some(content_type.clone()), parts.clone()),
+        Body::Multipart(fields) => {
+            let (content_type, parts) = multipart::parts(fields);
+            (Some(content_type), parts)
+        }
+    }
+}
+
+/// SHA-256 of the bytes that a body becomes, in lower-case hex; reads every blob once.
+pub(super) async fn hash(body: &Body, blobs: &Blobs) -> Result<String, String> {
+    let mut hash = Sha256::new();
+    for part in parts_of(body).1 {
+        let mut chunks = chunks(open(part, blobs).await?);
+        while let Some(chunk) = chunks.next().await {
+            hash.update(chunk.map_err(|e| format!("a stored input cannot be read: {e}"))?);
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn wire_length(part: &Part) -> u64 {
@@ -81,15 +101,19 @@ fn assemble(mut pieces: Vec<Piece>, taken: Arc<AtomicU64>) -> reqwest::Body {
         [Piece::Bytes(bytes)] => return reqwest::Body::from(std::mem::take(bytes)),
         _ => {}
     }
-    let chunks = stream::iter(pieces).flat_map(|piece| match piece {
+    let chunks = stream::iter(pieces).flat_map(chunks);
+    reqwest::Body::wrap_stream(chunks.inspect_ok(move |chunk: &Bytes| {
+        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    }))
+}
+
+fn chunks(piece: Piece) -> BoxStream<'static, io::Result<Bytes>> {
+    match piece {
         Piece::Bytes(bytes) => stream::iter([Ok(bytes)]).boxed(),
         Piece::Blob { file, left, form } => {
             stream::try_unfold((file, left), move |(file, left)| read(file, left, form)).boxed()
         }
-    });
-    reqwest::Body::wrap_stream(chunks.inspect_ok(move |chunk: &Bytes| {
-        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-    }))
+    }
 }
 
 async fn read(mut file: BlobReader, left: u64, form: BlobForm) -> io::Result<Option<(Bytes, (BlobReader, u64))>> {

@@ -68,6 +68,8 @@ pub(super) struct Scanner {
     skeleton: Vec<u8>,
     json_bytes_max: usize,
     pieces: u32,
+    /// More may follow the document, and is left alone.
+    stops_at_end: bool,
 }
 
 impl Scanner {
@@ -77,13 +79,33 @@ impl Scanner {
             MediaAt::Body | MediaAt::Joined { .. } => None,
             MediaAt::Json { pointer, encoding } => Some(Pointer { names: names(pointer), encoding: *encoding }),
         });
-        let (pointers, skeleton) = (pointers.take(Alive::BITS as usize).collect(), Vec::new());
-        Self { pointers, frames: Vec::new(), mode: Mode::Between, skeleton, json_bytes_max, pieces: 0 }
+        Self::over(pointers.take(Alive::BITS as usize).collect(), json_bytes_max)
+    }
+
+    /// For one object of a row of them; it is read up to its closing brace.
+    pub fn of_row(pointer: &str, encoding: Encoding, json_bytes_max: usize) -> Self {
+        let pointers = vec![Pointer { names: names(pointer), encoding }];
+        Self { stops_at_end: true, ..Self::over(pointers, json_bytes_max) }
+    }
+
+    fn over(pointers: Vec<Pointer>, json_bytes_max: usize) -> Self {
+        let (frames, skeleton, mode) = (Vec::new(), Vec::new(), Mode::Between);
+        Self { pointers, frames, mode, skeleton, json_bytes_max, pieces: 0, stops_at_end: false }
+    }
+
+    /// Whether an object has been read to its closing brace.
+    pub fn has_ended(&self) -> bool {
+        self.frames.is_empty() && matches!(self.mode, Mode::Between) && self.skeleton.last() == Some(&b'}')
+    }
+
+    /// Bytes of the document that were kept so far.
+    pub fn kept(&self) -> usize {
+        self.skeleton.len()
     }
 
     /// Reads on in `chunk`, which it shortens. Call again until it is hungry.
     pub fn next(&mut self, chunk: &mut &[u8]) -> Result<Step, String> {
-        while !chunk.is_empty() {
+        while !chunk.is_empty() && !(self.stops_at_end && self.has_ended()) {
             match self.mode {
                 Mode::Between => self.token(chunk)?,
                 Mode::Text { .. } => self.text(chunk)?,
@@ -102,6 +124,11 @@ impl Scanner {
         self.pieces += 1;
         (self.pieces <= PIECES_MAX).then_some(()).ok_or("too many pieces of media")?;
         self.keep(handle.to_json().to_string().as_bytes())
+    }
+
+    /// Puts an empty string where the media that just ended stood.
+    pub fn leave_empty(&mut self) -> Result<(), String> {
+        self.keep(b"\"\"")
     }
 
     /// The document without its media.

@@ -16,6 +16,8 @@ mod extract;
 pub(crate) mod fuzzing;
 mod leave;
 mod multipart;
+mod row;
+mod sign;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -86,14 +88,17 @@ pub enum Sent {
     },
 }
 
-/// A call's body, open.
-pub struct Ready(Prepared);
+/// A call's body, open, and the headers that are made last.
+pub struct Ready {
+    prepared: Prepared,
+    signed: Vec<(String, Field)>,
+}
 
 impl Ready {
     /// Asks once more whether it may leave, when the connection stands and nothing is written yet.
     pub fn leaving_if(self, may: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let (body, stopped) = leave::guarded(self.0.body, Box::new(may));
-        Self(Prepared { body, stopped: Some(stopped), ..self.0 })
+        let (body, stopped) = leave::guarded(self.prepared.body, Box::new(may));
+        Self { prepared: Prepared { body, stopped: Some(stopped), ..self.prepared }, ..self }
     }
 }
 
@@ -116,9 +121,11 @@ impl Door {
         Ok(Self { inner: Arc::new(Inner { blobs, limits, clients, turns: Turns::default() }) })
     }
 
-    /// Opens what a call's body needs of our own blobs; nothing leaves.
+    /// Opens what a call's body needs of our own blobs, and signs the call; nothing leaves.
     pub async fn ready(&self, call: &HttpCall) -> Result<Ready, String> {
-        body::prepare(&call.body, &self.inner.blobs).await.map(Ready)
+        let prepared = body::prepare(&call.body, &self.inner.blobs).await?;
+        let signed = sign::headers(call, &prepared, &self.inner.blobs).await?;
+        Ok(Ready { prepared, signed })
     }
 
     /// Sends a call once, whatever happens, and reads its answer.
@@ -143,7 +150,7 @@ impl Door {
             "vendor_call", %method, host, path, status = field::Empty, ms = field::Empty, bytes = field::Empty
         );
         let started = Instant::now();
-        let sent = self.exchange(call, url, ready.0).instrument(span.clone()).await;
+        let sent = self.exchange(call, url, ready).instrument(span.clone()).await;
         span.record("ms", u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let _entered = span.enter();
         match &sent {
@@ -154,9 +161,9 @@ impl Door {
         sent
     }
 
-    async fn exchange(&self, call: &HttpCall, url: Url, prepared: Prepared) -> Sent {
-        let (taken, stopped) = (prepared.taken.clone(), prepared.stopped.clone());
-        let request = match request(call, url, prepared) {
+    async fn exchange(&self, call: &HttpCall, url: Url, ready: Ready) -> Sent {
+        let (taken, stopped) = (ready.prepared.taken.clone(), ready.prepared.stopped.clone());
+        let request = match request(call, url, ready) {
             Ok(request) => request,
             Err(why) => return Sent::Unsent { why },
         };
@@ -214,7 +221,7 @@ fn method_of(call: &HttpCall) -> reqwest::Method {
     }
 }
 
-fn request(call: &HttpCall, url: Url, prepared: Prepared) -> Result<Request, String> {
+fn request(call: &HttpCall, url: Url, Ready { prepared, signed }: Ready) -> Result<Request, String> {
     let mut headers = HeaderMap::new();
     if call.repeat.is_paid() {
         // Its connection serves no other call, so the vendor need not keep it either.
@@ -226,7 +233,7 @@ fn request(call: &HttpCall, url: Url, prepared: Prepared) -> Result<Request, Str
     if let Some(content_type) = prepared.content_type {
         headers.insert(CONTENT_TYPE, HeaderValue::try_from(content_type).map_err(|_| "bad content type")?);
     }
-    for (name, field) in &call.headers {
+    for (name, field) in call.headers.iter().chain(&signed) {
         let bad = |_| format!("the value of the header '{name}' cannot be sent");
         let value = match field {
             Field::Plain(text) => HeaderValue::from_str(text).map_err(bad)?,

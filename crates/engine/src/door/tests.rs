@@ -11,11 +11,12 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use pixel_core::vendor::{
-    Answer, BlobForm, Body, Encoding, Field, FormField, FormValue, HttpCall, MediaAt, Method, Part, Repeat, Secret,
-    Staged,
+    Answer, BlobForm, Body, Credential, Encoding, Field, FormField, FormValue, HttpCall, Leaving, MediaAt, Method,
+    Part, Repeat, Secret, Signer, Staged,
 };
 use pixel_store::blobs::{Blobs, StagedBlob};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::{net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -396,9 +397,11 @@ async fn echo() -> SocketAddr {
     let respond = |headers: HeaderMap, body: Bytes| async move {
         let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let text = String::from_utf8_lossy(&body);
+        let made = ["x-hash", "x-nonce", "x-type", "x-key"].map(header);
         as_json(json!({
             "length": header("content-length"), "type": header("content-type"), "auth": header("authorization"),
             "transfer": header("transfer-encoding"), "bytes": body.len(), "text": text,
+            "made": made,
         }))
     };
     serve(Router::new().route("/", post(respond).get(respond)).layer(axum::extract::DefaultBodyLimit::disable())).await
@@ -556,4 +559,48 @@ async fn a_request_that_may_not_leave_any_more_leaves_nothing() {
     let (sent, arrived) = tokio::join!(bench.door.send_ready(&call, ready), vendor);
     assert!(matches!(sent, Sent::Unsent { .. }), "{sent:?}");
     assert_eq!(arrived, b"", "bytes left: {}", String::from_utf8_lossy(&arrived));
+}
+
+#[tokio::test]
+async fn media_in_pieces_is_joined_into_one() {
+    let bench = bench();
+    let lines = "{\"code\":0,\"data\":\"aGVs\"}\n{\"code\":0,\"data\":\"bG8=\"}\n{\"code\":20000000,\"data\":null}\n";
+    let address = answering(StatusCode::OK, "application/json", lines).await;
+    let mut speech = call(address, "/speech");
+    speech.media = vec![MediaAt::Joined { pointer: "/data".to_owned(), encoding: Encoding::Base64 }];
+    let got = answer(bench.door.send(&speech).await);
+    assert_eq!(bench.staged_bytes(&got.staged[0]), b"hello");
+    assert_eq!((got.staged.len(), &got.body[2]), (1, &json!({ "code": 20_000_000, "data": null })));
+}
+
+/// What is signed is what leaves: the body's hash is of the bytes that arrive, blobs encoded.
+#[tokio::test]
+async fn a_signature_is_made_of_what_leaves() {
+    fn sign(leaving: &Leaving<'_>) -> Vec<(String, Field)> {
+        let key = leaving.credential.0.first().map_or("", Secret::reveal);
+        let plain = |name: &str, text: &str| (name.to_owned(), Field::Plain(text.to_owned()));
+        vec![
+            plain("x-hash", leaving.body_sha256),
+            plain("x-nonce", leaving.nonce),
+            plain("x-type", leaving.content_type),
+            ("x-key".to_owned(), Field::Secret(Secret::new(key))),
+        ]
+    }
+    let bench = bench();
+    let picture = put(&bench.blobs, &[7; 100_000]).unwrap();
+    let mut signed = call(echo().await, "/");
+    let blob = blob_part(&picture.sha256, picture.bytes, BlobForm::Base64);
+    signed.body = Body::Parts(
+        "application/json".to_owned(),
+        vec![Part::Bytes(b"\"".to_vec()), blob, Part::Bytes(b"\"".to_vec())],
+    );
+    signed.sign = Some(Signer { credential: Credential(vec![Secret::new("k-1")]), hashes_body: true, sign });
+    let [first, second] = [bench.door.send(&signed).await, bench.door.send(&signed).await].map(answer);
+    let sent = format!("\"{}\"", STANDARD.encode([7; 100_000]));
+    let hash: String = Sha256::digest(sent.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let made = &first.body["made"];
+    assert_eq!((&made[0], &made[2], &made[3]), (&json!(hash), &json!("application/json"), &json!("k-1")));
+    assert_eq!(made[1].as_str().unwrap().len(), 32);
+    assert_ne!(made[1], second.body["made"][1], "a nonce is used once");
+    assert!(!format!("{signed:?}").contains("k-1"));
 }

@@ -18,10 +18,8 @@ const AT_ONCE: usize = 16;
 /// The deadline of a job, the vendor's slowest answers and the waits between tries, several times over.
 const REST_LIMIT: Duration = Duration::from_secs(420);
 
-/// These rest a vendor's whole lane for minutes; the matrix of faults has them. An id that another
-/// job has is believed, since nothing in a vendor's answer tells.
-const APART: [Fault; 5] =
-    [Fault::Unauthorized, Fault::PaymentRequired, Fault::Forbidden, Fault::RateLimitTenYears, Fault::ReusedId];
+/// These rest a vendor's whole lane for minutes; the matrix of faults has them.
+const APART: [Fault; 4] = [Fault::Unauthorized, Fault::PaymentRequired, Fault::Forbidden, Fault::RateLimitTenYears];
 
 fn kinds() -> Vec<Fault> {
     let by_chance = |kind: &Fault| kind.group() != Group::Before && *kind != Fault::Goaway && !APART.contains(kind);
