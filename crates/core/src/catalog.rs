@@ -280,3 +280,38 @@ fn check_entry(model: &Model) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(vendor: &str, model: &str) -> Result<Catalog, String> {
+        let head = "[vendor]\nid = 'v'\nname = 'V'\nbase_url = 'https://v.example'";
+        let one = "[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'f'";
+        Catalog::parse(&[("v.toml", &format!("{head}\n{vendor}\n{one}\n{model}"))])
+    }
+
+    #[test]
+    fn a_chat_goes_where_its_service_says_and_else_as_its_vendor() {
+        let services = "chat_path = '/vendor'\n[[vendor.service]]\nid = 'own'\nkey_env = [['K']]\n\
+                        base_url = 'https://own.example'\nchat_path = '/own'\n\
+                        [[vendor.service]]\nid = 'plain'\nkey_env = [['K']]\nbase_url = 'https://plain.example'";
+        for (model, path) in [("", "/vendor"), ("service = 'own'", "/own"), ("service = 'plain'", "/vendor")] {
+            let catalog = parse(services, model).unwrap();
+            assert_eq!(catalog.vendors[0].chat_path(&catalog.models[0]), Some(path), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_chat_that_leads_nowhere_is_refused() {
+        assert!(parse("", "").unwrap_err().contains("v/m: neither its vendor nor its service has a chat_path"));
+        assert!(parse("chat_path = 'chat'", "").unwrap_err().contains("begin with a slash"));
+        assert!(
+            Catalog::parse(&[(
+                "v.toml",
+                "[vendor]\nid = 'v'\nname = 'V'\n[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'local'"
+            )])
+            .is_ok()
+        );
+    }
+}

@@ -146,7 +146,7 @@ impl Line {
 pub struct ChatStream {
     line: Line,
     /// Absent once it has ended.
-    stream: Option<Stream>,
+    stream: Option<Box<Stream>>,
     /// The head of the answer, into which each event is put to be read.
     answer: Answer,
     first: Option<Value>,
@@ -156,7 +156,12 @@ pub struct ChatStream {
 }
 
 impl ChatStream {
-    async fn begin(line: Line, answer: Answer, stream: Stream, permit: OwnedSemaphorePermit) -> Result<Chat, Error> {
+    async fn begin(
+        line: Line,
+        answer: Answer,
+        stream: Box<Stream>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Chat, Error> {
         let (stream, first, is_finished) = (Some(stream), None, false);
         let mut all = Self { line, stream, answer, first, is_finished, _permit: permit };
         match all.hear().await? {

@@ -59,7 +59,7 @@ pub(crate) enum Broken {
 pub(crate) enum Heard {
     Whole(Answer),
     /// Its status and headers, and its events.
-    Stream(Answer, Stream),
+    Stream(Answer, Box<Stream>),
 }
 
 impl Door {
@@ -73,8 +73,8 @@ impl Door {
     }
 
     async fn begin(&self, call: &HttpCall, url: Url, is_streamed: bool, limits: &ChatLimits) -> Result<Heard, Broken> {
-        let prepared = self.ready(call).await.map_err(Broken::Unsent)?.0;
-        let request = request(call, url, prepared).map_err(Broken::Unsent)?;
+        let ready = self.ready(call).await.map_err(Broken::Unsent)?;
+        let request = request(call, url, ready).map_err(Broken::Unsent)?;
         let deadline = Instant::now() + call.timeout;
         // A text that comes as a whole begins when it is written.
         let first = if is_streamed { deadline.min(Instant::now() + limits.first_byte) } else { deadline };
@@ -87,7 +87,7 @@ impl Door {
         tracing::debug!(status = response.status().as_u16(), "the answer begins");
         if is_streamed && response.status().is_success() && is_event_stream(&response) {
             let head = head(&response);
-            return Ok(Heard::Stream(head, Stream::new(response, first, deadline, limits)));
+            return Ok(Heard::Stream(head, Box::new(Stream::new(response, first, deadline, limits))));
         }
         let whole = self.whole(call, response);
         let whole =

@@ -69,7 +69,7 @@ async fn ask(address: SocketAddr, is_streamed: bool, limits: &ChatLimits) -> Res
 
 async fn streamed(address: SocketAddr, limits: &ChatLimits) -> (Answer, Stream) {
     match ask(address, true, limits).await {
-        Ok(Heard::Stream(head, stream)) => (head, stream),
+        Ok(Heard::Stream(head, stream)) => (head, *stream),
         other => panic!("no stream: {other:?}"),
     }
 }
@@ -137,7 +137,7 @@ async fn silence_is_not_waited_out() {
     let total = ChatLimits { total: SHORT, ..limits() };
     assert!(late(ask(saying("HTTP/1.1 200 OK\r\n\r\n{", false).await, false, &total).await.err()), "half a document");
     let (idle, total) = (SHORT * 5, SHORT * 8);
-    let (told, broken) = all(dripping(": still here\n\n").await, &ChatLimits { idle, total, ..limits() }).await;
+    let (told, broken) = all(dripping(":\n").await, &ChatLimits { idle, total, ..limits() }).await;
     let over = Broken::Late("it was not over in time".to_owned());
     assert!(told.is_empty() && broken == Some(over), "comments hold off the idle time-out, and no other");
     let (_, broken) = all(dripping("data: ").await, &early).await;
