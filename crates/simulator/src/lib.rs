@@ -20,6 +20,7 @@ mod journal;
 mod ledger;
 mod marker;
 pub mod media;
+mod replay;
 mod script;
 mod spoil;
 mod state;

@@ -106,7 +106,7 @@ fn complete(document: &mut Map<String, Value>, talk: &Talk<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{Said, text};
+    use crate::status::{Said, text, word};
     use pixel_core::{
         Stamp,
         catalog::Catalog,
@@ -124,7 +124,7 @@ mod tests {
 
     static CHAT: Completions = Completions(&Dialect {
         name: "Test",
-        said: |body| Said { codes: [text(body, "/error/code"), ""], message: text(body, "/error/message") },
+        said: |body| Said { codes: [word(body, "/error/code"), "".into()], message: text(body, "/error/message") },
         codes: &[("no_money", ErrorKind::VendorBalance)],
     });
 

@@ -3,7 +3,7 @@
 
 use crate::{
     chat::Completions,
-    status::{Dialect, Said, text},
+    status::{Dialect, Said, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -25,7 +25,7 @@ const LINK_LIFETIME_S: u64 = 3600;
 const DIALECT: Dialect = Dialect {
     name: "OpenAI",
     said: |body| Said {
-        codes: [text(body, "/error/code"), text(body, "/error/type")],
+        codes: [word(body, "/error/code"), word(body, "/error/type")],
         message: text(body, "/error/message"),
     },
     codes: &[
