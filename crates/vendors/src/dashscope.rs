@@ -2,12 +2,14 @@
 //! survives a crash. With reference pictures: one blocking call, the pictures inside the body.
 
 use crate::{
+    chat::Completions,
     inline::json_with_files,
     status::{Dialect, Said, free_get, is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::{Checked, Warning},
     vendor::{
         Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source,
@@ -74,6 +76,8 @@ const DIALECT: Dialect = Dialect {
     ],
 };
 
+static CHAT: Completions = Completions(&DIALECT);
+
 pub struct Dashscope;
 
 impl Vendor for Dashscope {
@@ -130,6 +134,10 @@ impl Vendor for Dashscope {
 
     fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
         DIALECT.checked(credential, answer)
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 }
 

@@ -1,10 +1,14 @@
 //! OpenAI's pictures: one blocking call that answers with base64. With reference pictures it is
 //! an edit, sent as a form. A lost answer cannot be asked for again and may have been charged.
 
-use crate::status::{Dialect, Said, free_get, text, word};
+use crate::{
+    chat::Completions,
+    status::{Dialect, Said, free_get, text, word},
+};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::Checked,
     task::StoredInput,
     vendor::{
@@ -43,6 +47,8 @@ const DIALECT: Dialect = Dialect {
         ("service_unavailable", ErrorKind::Unclear),
     ],
 };
+
+static CHAT: Completions = Completions(&DIALECT);
 
 pub struct OpenAi;
 
@@ -96,6 +102,10 @@ impl Vendor for OpenAi {
 
     fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
         DIALECT.checked(credential, answer)
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 }
 

@@ -79,6 +79,10 @@ impl Vendor for OpenAi {
         }
     }
 
+    fn chat_path(&self) -> Option<&str> {
+        Some("/v1/chat/completions")
+    }
+
     fn accepted(&self, _job: &Facts<'_>) -> Whole {
         // Nothing here is worked on after its answer.
         self.refused(Refusal::NotFound)
