@@ -139,6 +139,12 @@ pub fn text<'a>(body: &'a Value, pointer: &str) -> &'a str {
     body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether a vendor's id may become a part of an address.
+pub fn is_plain_id(id: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    (1..=128).contains(&id.len()) && id.bytes().all(is_plain)
+}
+
 /// A vendor's words made fit for the caller: short, on one line, without addresses and keys.
 fn public(reason: &str, credential: &Credential) -> String {
     let hidden = hide(reason, credential);
