@@ -201,7 +201,7 @@ fn answer(status: u16, body: Value) -> Reply {
     Reply::Answer(Answer { status, body, ..Answer::default() })
 }
 
-/// `"due"`, or `{status, headers, body, text}`.
+/// `"due"`, or `{status, headers, body, text, staged}`.
 fn reply(recorded: &Value) -> Reply {
     if recorded == "due" {
         return Reply::Due;
@@ -212,7 +212,7 @@ fn reply(recorded: &Value) -> Reply {
         headers: headers.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect(),
         body: recorded["body"].clone(),
         text: recorded["text"].as_str().map(str::to_owned),
-        staged: Vec::new(),
+        staged: serde_json::from_value(recorded["staged"].clone()).unwrap_or_default(),
     })
 }
 
