@@ -33,6 +33,13 @@ pub trait Vendor: Send + Sync {
     /// from it whether a paid call was refused, or may have been accepted.
     fn next(&self, job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error>;
 
+    /// What names the vendor's job among all of its jobs, by the mark of an accepted submission;
+    /// `None` where the answer itself was the result. A name that another task has is a lie.
+    fn job_name(&self, mark: &Mark) -> Option<String> {
+        let fields = mark.as_object().filter(|fields| !fields.is_empty());
+        fields.map(|_| mark.to_string())
+    }
+
     /// The call that looks for a lost submission by our reference, where the vendor can.
     fn search(&self, _job: &Job<'_>, _mark: &Mark) -> Option<HttpCall> {
         None

@@ -25,6 +25,8 @@ use url::{Host, Url};
 /// Bounds of one fetch.
 #[derive(Clone, Debug)]
 pub struct FetchLimits {
+    /// Connect and TLS of one hop.
+    pub connect: Duration,
     /// Until a hop's answer begins: resolve, connect and TLS included.
     pub first_byte: Duration,
     /// Between two pieces of a body.
@@ -37,6 +39,7 @@ pub struct FetchLimits {
 impl Default for FetchLimits {
     fn default() -> Self {
         Self {
+            connect: Duration::from_secs(10),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(15),
             total: Duration::from_secs(600),
@@ -103,7 +106,8 @@ impl Fetcher {
     }
 
     pub fn with_limits(guard: Guard, blobs: Blobs, limits: FetchLimits) -> Result<Self, String> {
-        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients: Clients::new()?, turns: Turns::default() })))
+        let clients = Clients::new(limits.connect)?;
+        Ok(Self(Arc::new(Inner { guard, blobs, limits, clients, turns: Turns::default() })))
     }
 
     /// Streams the body of `url` into a staged blob of at most `cap_bytes`.

@@ -80,7 +80,7 @@ impl Engine {
                 verdict
             }
             Err(Stop::Store(error)) => Err(error.into()),
-            Err(Stop::Fenced | Stop::Later(_) | Stop::Removed) => Err(ResolveError::NotHeld),
+            Err(Stop::Fenced | Stop::Later(_) | Stop::Removed | Stop::Taken) => Err(ResolveError::NotHeld),
         }
     }
 }

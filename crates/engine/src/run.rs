@@ -34,6 +34,8 @@ pub(crate) enum Stop {
     Later(Duration),
     /// A blob that was to be named was, or is being, removed: it is to be published again.
     Removed,
+    /// The vendor named a job that is another submission's.
+    Taken,
     Store(StoreError),
 }
 
@@ -83,7 +85,7 @@ impl Run {
 
     fn log(&self, done: Result<(), Stop>) {
         match done {
-            Ok(()) | Err(Stop::Later(_) | Stop::Removed) => {}
+            Ok(()) | Err(Stop::Later(_) | Stop::Removed | Stop::Taken) => {}
             Err(Stop::Fenced) => tracing::info!("the lease was lost; the task is left to its new holder"),
             Err(Stop::Store(error)) => tracing::error!(%error, "the task's row cannot be written; its lease will end"),
         }

@@ -16,6 +16,9 @@ use pixel_core::{
 use pixel_store::{crash, now};
 use std::time::Duration;
 
+/// Refusals in a row of a free call about a paid job, before the job is given up.
+const REFUSED_TRIES: u32 = 5;
+
 /// One slot while it is driven, with what is to be written at the next write.
 pub(crate) struct Cursor<'a> {
     pub(crate) run: &'a Run,
@@ -35,7 +38,11 @@ impl Run {
     pub(crate) async fn drive(&self, at: usize) -> Result<(), Stop> {
         let slot = self.live().work.slots[at].clone();
         let mut cursor = Cursor { run: self, at, saved: slot.clone(), slot, extras: Extras::default() };
-        match cursor.step().await {
+        let stepped = match cursor.step().await {
+            Err(Stop::Taken) => cursor.disbelieve().await,
+            other => other,
+        };
+        match stepped {
             Ok(Left) => Ok(()),
             Err(Stop::Later(wait)) => self.put_back(at, cursor.saved, wait).await,
             Err(stop) => Err(stop),
@@ -127,12 +134,13 @@ impl Cursor<'_> {
         let why = match sent {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
+                let is_refusal = (400..500).contains(&answer.status);
                 match self.ask_next(&mark, &Reply::Answer(answer)) {
                     Ok(next) => {
                         self.slot.tries = 0;
                         return Ok(Some(next));
                     }
-                    Err(error) => match self.free_call_failed(error) {
+                    Err(error) => match self.free_call_failed(error, is_refusal) {
                         Ok(wait) => return self.repeat_free(wait).await.map(|_| None),
                         Err(error) => return self.fail(error).await.map(|_| None),
                     },
@@ -146,7 +154,7 @@ impl Cursor<'_> {
     }
 
     /// Whether a failed free call is worth repeating (with the vendor's hint), or ends the slot.
-    fn free_call_failed(&self, error: Error) -> Result<Option<Duration>, Error> {
+    fn free_call_failed(&self, error: Error, is_refusal: bool) -> Result<Option<Duration>, Error> {
         // A refused credential must not end a job that was paid for: its owner may mend it.
         let paid_for = self.slot.accepted_at.is_some();
         let credential = matches!(error.kind, ErrorKind::VendorAuth | ErrorKind::VendorBalance);
@@ -156,6 +164,8 @@ impl Cursor<'_> {
         match error.kind.advice() {
             Advice::Repeat | Advice::Unclear => Ok(error.retry_after),
             Advice::Fail if credential && paid_for => Ok(None),
+            // It is the question that was refused, not the job that failed: a vendor in trouble says that too.
+            Advice::Fail if paid_for && is_refusal && self.slot.tries < REFUSED_TRIES => Ok(None),
             Advice::Fail => Err(error),
         }
     }

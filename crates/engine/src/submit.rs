@@ -14,13 +14,16 @@ use pixel_core::{
     task::{Sent, SlotState},
     vendor::{Answer, HttpCall, Mark, Next, Repeat, Reply},
 };
-use pixel_store::{AttemptOutcome, Budget, NewAttempt, crash, new_attempt_id, now};
+use pixel_store::{AttemptOutcome, Budget, Job, NewAttempt, crash, new_attempt_id, now};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// How soon a task whose vendor has no key here looks again.
 const KEYLESS_WAIT: Duration = Duration::from_secs(30);
 /// A vendor's raw answer is kept to this length.
 const DETAIL_BYTES: usize = 4096;
+/// A longer name of a job is kept as its hash.
+const JOB_NAME_BYTES: usize = 160;
 
 impl Cursor<'_> {
     /// Sends a paid call. `None`: the slot has left.
@@ -154,6 +157,9 @@ impl Cursor<'_> {
             Ok(next) => {
                 self.run.lane().iter().for_each(|lane| lane.admitted());
                 self.outcome(&sent, "accepted", None);
+                if let Next::Wait(_, mark) | Next::Send(_, mark) = &next {
+                    self.name_job(mark);
+                }
                 (self.slot.tries, self.slot.polls) = (0, 0);
                 self.slot.accepted_at = Some(now());
                 self.slot.open = None;
@@ -201,8 +207,24 @@ impl Cursor<'_> {
             word,
             detail,
             cost_micros: if matches!(word, "accepted" | "found") { self.price() } else { None },
+            job: None,
             at: now(),
         });
+    }
+}
+
+impl Cursor<'_> {
+    /// Adds to the outcome which of the vendor's jobs the submission became.
+    pub(crate) fn name_job(&mut self, mark: &Mark) {
+        let Ok(lane) = self.run.lane() else { return };
+        let name = lane.options.vendor.job_name(mark).map(|name| match name.len() {
+            0..=JOB_NAME_BYTES => name,
+            _ => Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        });
+        let (vendor, slot) = (self.run.claimed.vendor.clone(), self.slot.first);
+        if let (Some(outcome), Some(name)) = (&mut self.extras.outcome, name) {
+            outcome.job = Some(Job { vendor, name, slot });
+        }
     }
 }
 

@@ -43,6 +43,19 @@ impl Cursor<'_> {
         }
     }
 
+    /// The vendor answered with a job that is another submission's: the slot stands where it stood
+    /// when the request left, and what became of that is unknown.
+    pub(crate) async fn disbelieve(&mut self) -> Result<Left, Stop> {
+        self.slot = self.saved.clone();
+        let why = "the vendor named a job that belongs to another submission";
+        match self.slot.state.clone() {
+            SlotState::Sending { sent, mark } => self.unknown(sent, mark, why).await,
+            SlotState::Searching { sent, mark, .. } => self.hold(sent, mark, why).await,
+            // Nothing else names a job.
+            _ => self.leave().await,
+        }
+    }
+
     /// What the policy says: wait for a person, give up, or pay again.
     pub(crate) async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
         let rules = &self.run.engine.0.options.hold;
@@ -90,6 +103,7 @@ impl Cursor<'_> {
         match found {
             Ok(Some(job)) => {
                 self.outcome(&sent, "found", None);
+                self.name_job(&job);
                 (self.slot.tries, self.slot.polls) = (0, 0);
                 self.slot.accepted_at = Some(sent.at);
                 self.slot.state = SlotState::Accepted { mark: job };

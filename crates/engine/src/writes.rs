@@ -77,7 +77,7 @@ impl Run {
             live.active -= usize::from(leave);
         };
         let done = self.save(extras, edit).await;
-        if leave && matches!(done, Err(Stop::Removed)) {
+        if leave && matches!(done, Err(Stop::Removed | Stop::Taken)) {
             // Nothing was written: the slot is driven on.
             let mut live = self.live();
             live.driven[at] = true;
@@ -122,6 +122,7 @@ impl Run {
             Saved::Fenced => return Err(Stop::Fenced),
             Saved::Later(wait) => return Err(Stop::Later(wait)),
             Saved::Removed => return Err(Stop::Removed),
+            Saved::Taken => return Err(Stop::Taken),
         }
         self.tell(&save.then);
         Ok(())

@@ -123,7 +123,7 @@ faults! {
     HtmlPage "html-page" Nonsense [Submit Poll] true "200 with a sign-in page.";
     WrongSchema "wrong-schema" Nonsense [Submit Poll] true "200 with JSON of another shape.";
     MissingId "missing-id" Nonsense [Submit] true "The acceptance lacks the job's id; a blocking answer lacks its result.";
-    ReusedId "reused-id" Nonsense [Submit] true "The acceptance names the job of an earlier submission, where there is one.";
+    ReusedId "reused-id" Nonsense [Submit] true "The acceptance names an earlier job that was polled already, where there is one.";
     UnknownStatus "unknown-status" Nonsense [Poll] true "A state that no document names.";
     StatusBackwards "status-backwards" Nonsense [Poll] true "Running, then waiting, then running again.";
     RunningForEver "running-for-ever" Nonsense [Poll] true "The job does not end.";

@@ -297,11 +297,12 @@ async fn faults_pass_and_states_move_as_described() {
     // The damaged file is damaged, and the next copy is not.
     let mark = marker();
     stub.simulator().script(Some(&mark), script(Fault::WrongChecksum, Stage::Fetch));
-    let link = link(&stub, &job(&stub, &mark).await).await;
-    let (bad, good) = (fetch(&stub, &link).await, fetch(&stub, &link).await);
+    let address = link(&stub, &job(&stub, &mark).await).await;
+    let (bad, good) = (fetch(&stub, &address).await, fetch(&stub, &address).await);
     assert!(bad.body != good.body && bad.body.len() == good.body.len());
-    // An acceptance that names somebody else's job.
+    // An acceptance that names somebody else's job, which was asked for.
     let (first, mark) = (job(&stub, &marker()).await, marker());
+    drop(link(&stub, &first).await);
     stub.simulator().script(Some(&mark), script(Fault::ReusedId, Stage::Submit));
     assert_eq!(job(&stub, &mark).await, first);
 }

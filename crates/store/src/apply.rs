@@ -5,6 +5,7 @@ use crate::{
     beat::renew_all,
     claim::claim,
     db::{Conn, DbResult, Val, chunks, values_list},
+    jobs,
     purse::admit,
     render::{CreateRow, Naming, SaveRow, Values},
     retire::{self, Step, Stepped},
@@ -195,7 +196,9 @@ fn rounds(saves: Vec<(usize, &SaveRow)>) -> Vec<Vec<(usize, &SaveRow)>> {
 }
 
 async fn save_round(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<Vec<(usize, Saved)>> {
-    let later = admit(conn, saves).await?;
+    let taken = jobs::taken(conn, saves).await?;
+    let saves: Vec<(usize, &SaveRow)> = saves.iter().filter(|(at, _)| !taken.contains(at)).copied().collect();
+    let later = admit(conn, &saves).await?;
     let open: Vec<_> = saves.iter().filter(|(at, _)| !later.contains_key(at)).collect();
     let held = write_fenced(conn, &open).await?;
     let kept: Vec<&SaveRow> = open.iter().map(|(_, row)| *row).filter(|row| held.contains(&row.task_id)).collect();
@@ -205,7 +208,8 @@ async fn save_round(conn: &mut Conn, saves: &[(usize, &SaveRow)]) -> DbResult<Ve
         None if held.contains(&row.task_id) => (*at, Saved::Done),
         None => (*at, Saved::Fenced),
     };
-    Ok(saves.iter().map(verdict).collect())
+    let taken = taken.into_iter().map(|at| (at, Saved::Taken));
+    Ok(saves.iter().map(verdict).chain(taken).collect())
 }
 
 /// Writes the work rows whose fence still holds and says which those are.
@@ -254,9 +258,9 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
     for chunk in chunks(saves.iter().filter_map(|row| row.outcome.clone()).collect()) {
         let sql = format!(
             "UPDATE attempts SET outcome = v.column3, detail = v.column4, cost_micros = v.column5, \
-             answered_at = v.column6 FROM (VALUES {}) AS v \
+             answered_at = v.column6, job = v.column7 FROM (VALUES {}) AS v \
              WHERE attempts.task_id = v.column1 AND attempts.id = v.column2",
-            values_list(conn.dialect(), chunk.len(), 6)
+            values_list(conn.dialect(), chunk.len(), 7)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }

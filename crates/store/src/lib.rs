@@ -14,6 +14,7 @@ pub mod crash;
 mod db;
 mod error;
 mod hints;
+mod jobs;
 mod open;
 mod pause;
 mod purse;

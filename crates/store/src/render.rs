@@ -3,7 +3,7 @@
 use crate::{
     db::Val,
     retire::blob_of,
-    rows::{AttemptOutcome, Budget, Face, MediaRow, NewAttempt, NewTask, Save, Then},
+    rows::{AttemptOutcome, Budget, Face, Job, MediaRow, NewAttempt, NewTask, Save, Then},
 };
 use pixel_core::{
     Stamp,
@@ -44,6 +44,7 @@ pub(crate) struct SaveRow {
     pub(crate) attempt: Option<Values>,
     pub(crate) budget: Option<(String, Budget)>,
     pub(crate) outcome: Option<Values>,
+    pub(crate) job: Option<Job>,
     pub(crate) media: Vec<Values>,
     pub(crate) namings: Vec<Naming>,
 }
@@ -118,6 +119,7 @@ pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
         attempt: save.attempt.as_ref().map(|a| attempt(save, a)),
         budget: save.attempt.as_ref().map(|a| (a.vendor.clone(), a.budget)),
         outcome: save.outcome.as_ref().map(|o| outcome(task_id, o)),
+        job: save.outcome.as_ref().and_then(|o| o.job.clone()),
         media: save.media.iter().map(media).collect(),
         namings: namings(&save.media),
     }
@@ -166,6 +168,7 @@ fn outcome(task_id: &str, outcome: &AttemptOutcome) -> Values {
         outcome.detail.clone().into(),
         outcome.cost_micros.into(),
         stamp(outcome.at),
+        Val::TextOpt(outcome.job.as_ref().map(|job| job.name.clone())),
     ]
 }
 

@@ -167,7 +167,18 @@ pub struct AttemptOutcome {
     /// The vendor's own words, private, at most 4 KiB.
     pub detail: Option<String>,
     pub cost_micros: Option<i64>,
+    /// The vendor and its job, when it named one.
+    pub job: Option<Job>,
     pub at: Stamp,
+}
+
+/// A job of a vendor, by a name that no other job of that vendor has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Job {
+    pub vendor: String,
+    pub name: String,
+    /// The slot that it was submitted for.
+    pub slot: u32,
 }
 
 /// What became of a [`Save`].
@@ -180,6 +191,8 @@ pub enum Saved {
     Later(Duration),
     /// A blob that the media name was, or is being, removed: publish it again. Nothing was written.
     Removed,
+    /// The job that the vendor named is another submission's. Nothing was written.
+    Taken,
 }
 
 /// No paid call may leave, on any replica.

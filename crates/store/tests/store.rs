@@ -58,6 +58,7 @@ on_both!(
     creates_survive_a_reopen,
     a_repeated_create_does_not_revive_a_task,
     a_nul_in_an_answer_costs_nothing,
+    a_job_belongs_to_one_submission,
     a_task_may_be_leased_from_birth,
     what_has_waited_too_long_is_found,
 );
@@ -325,6 +326,16 @@ async fn a_nul_in_an_answer_costs_nothing(rig: &Rig) {
     let new = task(1, None);
     store.create(new.clone()).await.unwrap();
     let lease = taken(&store, "acme", 1).await.pop().unwrap().lease;
+    let id = attempted(&store, &lease).await;
+    let detail = Some("HTTP 400: \0bad".to_owned());
+    let outcome = AttemptOutcome { id, word: "refused", detail, cost_micros: None, job: None, at: now() };
+    assert_eq!(store.save(&Save { outcome: Some(outcome), ..save(&lease, Then::End) }).await.unwrap(), Saved::Done);
+    let kept = store.attempts(&new.id).await.unwrap().pop().unwrap();
+    assert_eq!((kept.outcome.as_deref(), kept.detail.as_deref()), (Some("refused"), Some("HTTP 400: \u{fffd}bad")));
+}
+
+/// Records an attempt of the first slot, the lease kept.
+async fn attempted(store: &Store, lease: &Lease) -> pixel_core::id::AttemptId {
     let id = new_attempt_id();
     let attempt = NewAttempt {
         id: id.clone(),
@@ -336,13 +347,49 @@ async fn a_nul_in_an_answer_costs_nothing(rig: &Rig) {
         sent_at: now(),
         budget: Budget::default(),
     };
-    let go = Then::Go { stage: Stage::Leased, due: Stamp::default(), work: Box::new(Work::planned(&[1])) };
-    assert_eq!(store.save(&Save { attempt: Some(attempt), ..save(&lease, go) }).await.unwrap(), Saved::Done);
-    let detail = Some("HTTP 400: \0bad".to_owned());
-    let outcome = AttemptOutcome { id, word: "refused", detail, cost_micros: None, at: now() };
-    assert_eq!(store.save(&Save { outcome: Some(outcome), ..save(&lease, Then::End) }).await.unwrap(), Saved::Done);
-    let kept = store.attempts(&new.id).await.unwrap().pop().unwrap();
-    assert_eq!((kept.outcome.as_deref(), kept.detail.as_deref()), (Some("refused"), Some("HTTP 400: \u{fffd}bad")));
+    assert_eq!(store.save(&Save { attempt: Some(attempt), ..save(lease, keep()) }).await.unwrap(), Saved::Done);
+    id
+}
+
+/// The lease is kept.
+fn keep() -> Then {
+    Then::Go { stage: Stage::Leased, due: Stamp::default(), work: Box::new(Work::planned(&[1])) }
+}
+
+async fn a_job_belongs_to_one_submission(rig: &Rig) {
+    let store = rig.open().await;
+    for at in 0..4 {
+        store.create(task(at, None)).await.unwrap();
+    }
+    let leases: Vec<_> = taken(&store, "acme", 4).await.into_iter().map(|claimed| claimed.lease).collect();
+    let accepted = |id, vendor: &str, name: &str| {
+        let job = Some(Job { vendor: vendor.to_owned(), name: name.to_owned(), slot: 0 });
+        Some(AttemptOutcome { id, word: "accepted", detail: None, cost_micros: None, job, at: now() })
+    };
+    let first = attempted(&store, &leases[0]).await;
+    let outcome = accepted(first, "acme", "job-1");
+    assert_eq!(store.save(&Save { outcome, ..save(&leases[0], keep()) }).await.unwrap(), Saved::Done);
+    // The same slot, sent again with a key that absorbed it.
+    let again = attempted(&store, &leases[0]).await;
+    let outcome = accepted(again, "acme", "job-1");
+    assert_eq!(store.save(&Save { outcome, ..save(&leases[0], keep()) }).await.unwrap(), Saved::Done);
+
+    let liar = attempted(&store, &leases[1]).await;
+    let outcome = accepted(liar.clone(), "acme", "job-1");
+    assert_eq!(store.save(&Save { outcome, ..save(&leases[1], keep()) }).await.unwrap(), Saved::Taken);
+    let row = store.attempts(&leases[1].task).await.unwrap().pop().unwrap();
+    assert_eq!(row.outcome, None, "nothing was written");
+    let outcome = accepted(liar, "other", "job-1");
+    assert_eq!(store.save(&Save { outcome, ..save(&leases[1], keep()) }).await.unwrap(), Saved::Done, "another's job");
+
+    // Both in one batch: one of them has it.
+    let (third, fourth) = (attempted(&store, &leases[2]).await, attempted(&store, &leases[3]).await);
+    let [third, fourth] = [(2, third), (3, fourth)]
+        .map(|(at, id): (usize, _)| Save { outcome: accepted(id, "acme", "job-2"), ..save(&leases[at], keep()) });
+    let (one, two) = tokio::join!(store.save(&third), store.save(&fourth));
+    let mut both = [one.unwrap(), two.unwrap()];
+    both.sort_by_key(|saved| *saved == Saved::Taken);
+    assert_eq!(both, [Saved::Done, Saved::Taken]);
 }
 
 async fn what_has_waited_too_long_is_found(rig: &Rig) {

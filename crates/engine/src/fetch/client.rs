@@ -6,7 +6,7 @@ use reqwest::{
     redirect, retry,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// Installs the process's TLS provider. Call it before any HTTP client is built; calling it again,
 /// or after someone else did, changes nothing.
@@ -33,13 +33,14 @@ pub fn tls_config() -> Result<ClientConfig, String> {
 pub(super) struct Clients {
     tls: ClientConfig,
     literal: Client,
+    connect: Duration,
 }
 
 impl Clients {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new(connect: Duration) -> Result<Self, String> {
         let tls = tls_config()?;
-        let literal = build(&tls, Vec::new())?;
-        Ok(Self { tls, literal })
+        let literal = build(&tls, Vec::new(), connect)?;
+        Ok(Self { tls, literal, connect })
     }
 
     /// Reaches addresses that are written out in a link, and no name.
@@ -51,17 +52,18 @@ impl Clients {
     /// name cannot lead elsewhere between its judgement and the connection. TLS sessions are
     /// still resumed: the configuration's clones share their cache.
     pub(super) fn pinned(&self, addrs: Vec<SocketAddr>) -> Result<Client, String> {
-        build(&self.tls, addrs)
+        build(&self.tls, addrs, self.connect)
     }
 }
 
-fn build(tls: &ClientConfig, addrs: Vec<SocketAddr>) -> Result<Client, String> {
+fn build(tls: &ClientConfig, addrs: Vec<SocketAddr>, connect: Duration) -> Result<Client, String> {
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .dns_resolver(Pinned(addrs))
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .no_proxy()
+        .connect_timeout(connect)
         // The announced length must be the length of what is stored.
         .no_gzip()
         .http1_only()

@@ -1,7 +1,7 @@
 //! Reads the answers: an id, how a task stands, and what was made.
 
 use super::DIALECT;
-use crate::status::{is_plain_id, text};
+use crate::status::{is_plain, text};
 use pixel_core::{
     Error, ErrorKind,
     request::Kind,
@@ -13,7 +13,7 @@ const LINK_LIFETIME_S: u64 = 24 * 3600;
 
 pub(super) fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
     let id = text(&answer.body, "/output/task_id");
-    match answer.is_success() && is_plain_id(id) {
+    match answer.is_success() && is_plain(id) {
         true => Ok(Next::Wait(None, json!({ "task_id": id }))),
         false => Err(DIALECT.error(job, answer)),
     }

@@ -9,7 +9,7 @@ mod speech;
 mod upload;
 mod video;
 
-use crate::status::{Dialect, Said, text};
+use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -33,7 +33,7 @@ const DIALECT: Dialect = Dialect {
     name: "DashScope",
     // Two shapes: `{code, message}`, and `{error: {code, message}}` on its compatible paths.
     said: |body| Said {
-        codes: [text(body, "/code"), text(body, "/error/code")],
+        codes: [word(body, "/code"), word(body, "/error/code")],
         message: match text(body, "/message") {
             "" => text(body, "/error/message"),
             message => message,

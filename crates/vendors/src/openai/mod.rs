@@ -6,7 +6,7 @@ mod images;
 mod speech;
 mod videos;
 
-use crate::status::{Dialect, Said, text};
+use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -23,7 +23,7 @@ use std::time::Duration;
 const DIALECT: Dialect = Dialect {
     name: "OpenAI",
     said: |body| Said {
-        codes: [text(body, "/error/code"), text(body, "/error/type")],
+        codes: [word(body, "/error/code"), word(body, "/error/type")],
         message: text(body, "/error/message"),
     },
     codes: &[

@@ -2,7 +2,7 @@
 //! repeated for as long as the server keeps it.
 
 use super::{DIALECT, call, extras, multipart, refused, size, whole};
-use crate::status::{is_plain_id, text};
+use crate::status::{is_plain, text};
 use pixel_core::{
     Error, ErrorKind,
     vendor::{Answer, Body, Call, HttpCall, Job, Mark, MediaAt, Method, Next, Repeat, Reply},
@@ -59,7 +59,7 @@ pub(super) fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Er
 
 fn created(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
     let id = text(&answer.body, "/id");
-    match answer.is_success() && is_plain_id(id) {
+    match answer.is_success() && is_plain(id) {
         true => Ok(Next::Wait(None, json!({ "video_id": id }))),
         false => Err(refused(job, answer)),
     }
