@@ -14,6 +14,7 @@ mod admin;
 mod answer;
 mod desk;
 mod fault;
+mod form;
 mod host;
 mod journal;
 mod ledger;
