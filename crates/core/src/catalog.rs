@@ -132,6 +132,9 @@ pub struct Voice {
     pub id: String,
     pub name: String,
     pub language: String,
+    /// The vendor's own name of it, where that is another; callers do not see it.
+    #[serde(default, skip_serializing)]
+    pub vendor_id: Option<String>,
 }
 
 /// How long a model's calls and tasks may take.

@@ -11,7 +11,8 @@ use crate::{
     media,
     replay::Replays,
     script::{Rule, Script, Scripts},
-    vendor::{self, Asked, Facts, Order, Unit, Vendor},
+    vendor::{Asked, Facts, Order, Unit, Vendor},
+    vendors,
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -95,6 +96,8 @@ pub(crate) struct Taken {
     pub flushed: Option<oneshot::Receiver<io::Result<()>>>,
     /// The key was used before with another request.
     pub conflict: bool,
+    /// The reference was used before, and must not be.
+    pub used: bool,
 }
 
 impl Shared {
@@ -149,12 +152,15 @@ impl Shared {
         // Only a connection that was used before is closed on reuse.
         let rule = rule.filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
         let latency = draw.latency;
-        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false };
+        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false, used: false };
         let request_sha256 = match self.memory {
             Memory::Whole => hex(&Sha256::digest(&asked.body)),
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
+        let is_known = |reference: &String| state.references.contains_key(&(vendor.id(), reference.clone()));
+        taken.used = !refused && order.unique && order.reference.as_ref().is_some_and(is_known);
+        let refused = refused || taken.used;
         let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), key.clone()))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
@@ -226,7 +232,7 @@ impl State {
     /// Takes up a job of an earlier life.
     fn restore(&mut self, entry: Entry) {
         // A ledger may name a vendor that this version does not speak.
-        let Some(vendor) = vendor::all().iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
+        let Some(vendor) = vendors::ALL.iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
         let ordinal = self.ledger.counts(vendor.id(), &entry.marker).accepted;
         self.ledger.restore(vendor.id(), entry.clone());
         let script = self.scripts.of(&entry.marker);

@@ -2,12 +2,9 @@
 //! scripts and faults) is the same for all and knows no vendor.
 //!
 //! To add a vendor: its file in `vendors`, written from the vendor's documents and never from an
-//! adapter, and its line in [`all`].
+//! adapter, and its line in the list `vendors::ALL`.
 
-use crate::{
-    answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi, pixverse::PixVerse},
-};
+use crate::answer::Whole;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -17,11 +14,6 @@ pub const KEY: &str = "test-key";
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
-/// Every vendor that is spoken.
-pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &PixVerse, &Lab]
-}
-
 pub(crate) trait Vendor: Send + Sync {
     /// Its prefix on the port, and its name in the ledger.
     fn id(&self) -> &'static str;
@@ -29,6 +21,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// The variables that point Pixel, and other clients, at the simulator, as in the vendor's
     /// documents: name, and what follows the prefix.
     fn base_url(&self) -> (&'static str, &'static str);
+
+    /// Who answers at this path, where a vendor has services with a credential and words of their own.
+    fn service(&self, _path: &str) -> Option<&'static dyn Vendor> {
+        None
+    }
 
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
@@ -46,6 +43,16 @@ pub(crate) trait Vendor: Send + Sync {
     /// Says no in the vendor's words.
     fn refused(&self, refusal: Refusal) -> Whole;
 
+    /// The same, for a vendor whose words depend on what was asked.
+    fn refused_to(&self, _asked: &Asked, refusal: Refusal) -> Whole {
+        self.refused(refusal)
+    }
+
+    /// Says no to a reference that was used before, where one must be [`Order::unique`].
+    fn used_reference(&self) -> Whole {
+        self.refused(Refusal::BadRequest)
+    }
+
     /// The vendor's id of its so-manyeth job.
     fn job_id(&self, number: u64) -> String {
         // As long and as plain as vendors' own ids are.
@@ -57,6 +64,16 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Where the id stands in that answer, as a JSON pointer.
     fn id_at(&self) -> &'static str;
+
+    /// The same where it stands elsewhere for some jobs.
+    fn id_of(&self, _job: &Facts<'_>) -> &'static str {
+        self.id_at()
+    }
+
+    /// Whether a job is known at the path that was asked.
+    fn knows(&self, _job: &Facts<'_>, _asked: &Asked) -> bool {
+        true
+    }
 
     /// How a job stands.
     fn polled(&self, job: &Facts<'_>, state: &State) -> Whole;
@@ -138,6 +155,8 @@ pub(crate) struct Order {
     pub inline: bool,
     pub key: Option<String>,
     pub reference: Option<String>,
+    /// A reference that was used before is refused.
+    pub unique: bool,
     /// The vendor finds out only while it works that this cannot be done.
     pub flawed: bool,
 }

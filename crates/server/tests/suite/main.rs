@@ -30,4 +30,5 @@ mod rolling;
 mod simulate;
 mod support;
 mod tasks;
+mod trials;
 mod vendors;
