@@ -1,3 +1,4 @@
+// tidy: pictures in four wire forms, clips in three, speech, and a store for inputs
 //! DashScope: pictures, clips and speech. What takes long is a task that is submitted and polled, so
 //! that its id survives a crash; the rest is one blocking call. Pictures go inside the body; sound
 //! and film go to the vendor's own store first.
