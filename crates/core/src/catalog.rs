@@ -26,6 +26,9 @@ pub struct VendorCard {
     pub base_url_env: Option<String>,
     #[serde(default)]
     pub base_url: String,
+    /// Where chat completions are asked for, behind the base URL.
+    #[serde(default)]
+    pub chat_path: Option<String>,
     /// Submissions that may run at the same time; 0 is no limit.
     #[serde(default)]
     pub concurrency: u32,
@@ -43,6 +46,31 @@ pub struct Service {
     pub key_env: Vec<Vec<String>>,
     /// The variable of the vendor's base URL stands for that of all its services.
     pub base_url: String,
+    #[serde(default)]
+    pub chat_path: Option<String>,
+}
+
+impl VendorCard {
+    /// Where chats with a model go, behind its base URL: as its service says, else as the vendor.
+    pub fn chat_path(&self, model: &Model) -> Option<&str> {
+        let service = self.services.iter().find(|service| Some(&service.id) == model.service.as_ref());
+        service.and_then(|service| service.chat_path.as_deref()).or(self.chat_path.as_deref())
+    }
+}
+
+/// Where calls go and with which keys: a vendor itself, or one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    pub service: Option<&'a str>,
+    /// Sets of variables; none where no key is needed.
+    pub key_env: Vec<&'a [String]>,
+    pub base_url: &'a str,
+}
+
+impl VendorCard {
+    pub fn needs_key(&self) -> bool {
+        !self.key_env.is_empty() || !self.services.is_empty()
+    }
 }
 
 /// One model as its entry describes it. The README of `catalog/` explains each field once.
@@ -227,9 +255,13 @@ impl Catalog {
         let mut all = Self::default();
         for (name, text) in files {
             let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
+            check_services(&file.vendor).map_err(|why| format!("catalog/{name}: {why}"))?;
             for mut model in file.model {
                 model.provider.clone_from(&file.vendor.id);
-                check_entry(&model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
+                check_service(&file.vendor, &model)
+                    .and_then(|()| check_chat(&file.vendor, &model))
+                    .and_then(|()| check_entry(&model))
+                    .map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
                 let id = model.id();
                 if all.by_id.insert(id.clone(), all.models.len()).is_some() {
                     return Err(format!("catalog/{name}: '{id}' stands twice"));
@@ -252,6 +284,62 @@ impl Catalog {
 
     pub fn vendor(&self, id: &str) -> Option<&VendorCard> {
         self.vendors.iter().find(|vendor| vendor.id == id)
+    }
+
+    /// The vendor's own account, where a model needs it, and those of its services.
+    pub fn accounts<'a>(&self, card: &'a VendorCard) -> Vec<Account<'a>> {
+        let is_own = |model: &Model| model.provider == card.id && model.service.is_none();
+        let own = (card.services.is_empty() || self.models.iter().any(is_own)).then(|| Account {
+            service: None,
+            key_env: if card.key_env.is_empty() { Vec::new() } else { vec![card.key_env.as_slice()] },
+            base_url: &card.base_url,
+        });
+        let services = card.services.iter().map(|service| Account {
+            service: Some(&service.id),
+            key_env: service.key_env.iter().map(Vec::as_slice).collect(),
+            base_url: &service.base_url,
+        });
+        own.into_iter().chain(services).collect()
+    }
+}
+
+fn check_services(vendor: &VendorCard) -> Result<(), String> {
+    for (at, service) in vendor.services.iter().enumerate() {
+        if vendor.services[..at].iter().any(|earlier| earlier.id == service.id) {
+            return Err(format!("the service '{}' stands twice", service.id));
+        }
+        if service.key_env.is_empty() || service.key_env.iter().any(Vec::is_empty) {
+            return Err(format!(
+                "the service '{}' needs at least one set of key variables, none of them empty",
+                service.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A call must never go with another service's key, or to another service's host.
+fn check_service(vendor: &VendorCard, model: &Model) -> Result<(), String> {
+    match &model.service {
+        Some(id) if !vendor.services.iter().any(|service| service.id == *id) => {
+            Err(format!("its vendor has no service '{id}'"))
+        }
+        None if !vendor.services.is_empty() && vendor.key_env.is_empty() => {
+            Err("it must name one of its vendor's services".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A vendor with a network needs a path for its chats.
+fn check_chat(vendor: &VendorCard, model: &Model) -> Result<(), String> {
+    let is_local = vendor.base_url.is_empty() && vendor.base_url_env.is_none();
+    match vendor.chat_path(model) {
+        Some(path) if !path.starts_with('/') => Err(format!("the chat_path '{path}' does not begin with a slash")),
+        None if model.kind == Kind::Llm && !is_local => {
+            Err("neither its vendor nor its service has a chat_path".into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -279,5 +367,79 @@ fn check_entry(model: &Model) -> Result<(), String> {
     match model.n_per_call {
         0 => Err("n_per_call is at least 1".to_owned()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VENDOR: &str = "[vendor]\nid = 'mixed'\nname = 'Mixed'\nbase_url = 'https://own.example'\n";
+    const SERVICE: &str = "[[vendor.service]]\nid = 'clips'\nkey_env = [['TOKEN'], ['ID', 'SECRET']]\nbase_url = 'https://clips.example'\n";
+
+    fn model(service: &str) -> String {
+        format!("[[model]]\nkey = 'm'\nname = 'M'\ntype = 'image'\nform = 'f'\n{service}\n")
+    }
+
+    fn parse(text: &str) -> Result<Catalog, String> {
+        Catalog::parse(&[("mixed.toml", text)])
+    }
+
+    #[test]
+    fn services_are_accounts_of_their_own() {
+        let all = parse(&format!("{VENDOR}{SERVICE}{}", model("service = 'clips'"))).unwrap();
+        let accounts = all.accounts(&all.vendors[0]);
+        let [clips] = accounts.as_slice() else { panic!("{accounts:?}") };
+        assert_eq!((clips.service, clips.base_url), (Some("clips"), "https://clips.example"));
+        assert_eq!(clips.key_env, [vec!["TOKEN".to_owned()], vec!["ID".to_owned(), "SECRET".to_owned()]]);
+        // A model without a service needs the vendor's own.
+        let both = parse(&format!("{VENDOR}key_env = ['OWN']\n{SERVICE}{}", model(""))).unwrap();
+        let services: Vec<_> = both.accounts(&both.vendors[0]).iter().map(|account| account.service).collect();
+        assert_eq!(services, [None, Some("clips")]);
+    }
+
+    #[test]
+    fn a_model_names_a_service_that_is_there() {
+        let wrong = |text: String, why: &str| {
+            let error = parse(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        };
+        wrong(
+            format!("{VENDOR}{SERVICE}{}", model("service = 'speech'")),
+            "mixed/m: its vendor has no service 'speech'",
+        );
+        wrong(format!("{VENDOR}{SERVICE}{}", model("")), "mixed/m: it must name one of its vendor's services");
+        wrong(format!("{VENDOR}{SERVICE}{SERVICE}"), "'clips' stands twice");
+        wrong(format!("{VENDOR}{}", SERVICE.replace("['TOKEN']", "[]")), "none of them empty");
+    }
+
+    fn parse_chat(vendor: &str, model: &str) -> Result<Catalog, String> {
+        let head = "[vendor]\nid = 'v'\nname = 'V'\nbase_url = 'https://v.example'";
+        let one = "[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'f'";
+        Catalog::parse(&[("v.toml", &format!("{head}\n{vendor}\n{one}\n{model}"))])
+    }
+
+    #[test]
+    fn a_chat_goes_where_its_service_says_and_else_as_its_vendor() {
+        let services = "chat_path = '/vendor'\n[[vendor.service]]\nid = 'own'\nkey_env = [['K']]\n\
+                        base_url = 'https://own.example'\nchat_path = '/own'\n\
+                        [[vendor.service]]\nid = 'plain'\nkey_env = [['K']]\nbase_url = 'https://plain.example'";
+        for (model, path) in [("", "/vendor"), ("service = 'own'", "/own"), ("service = 'plain'", "/vendor")] {
+            let catalog = parse_chat(services, model).unwrap();
+            assert_eq!(catalog.vendors[0].chat_path(&catalog.models[0]), Some(path), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_chat_that_leads_nowhere_is_refused() {
+        assert!(parse_chat("", "").unwrap_err().contains("v/m: neither its vendor nor its service has a chat_path"));
+        assert!(parse_chat("chat_path = 'chat'", "").unwrap_err().contains("begin with a slash"));
+        assert!(
+            Catalog::parse(&[(
+                "v.toml",
+                "[vendor]\nid = 'v'\nname = 'V'\n[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'local'"
+            )])
+            .is_ok()
+        );
     }
 }

@@ -4,16 +4,19 @@
 //! turns our request into a [`Call`], which is data, and its own answers into a [`Next`]; the
 //! engine stores the [`Mark`] *before* every send, so that a crash resumes at the right step.
 
+pub use crate::local::{Desk, Local, LocalWork};
 use crate::{
-    Error, Stamp,
+    Error, ErrorKind, Stamp,
     catalog::Model,
+    chat::Relay,
     price::Cost,
     request::{Checked, Warning},
     task::StoredInput,
 };
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 pub trait Vendor: Send + Sync {
     /// The id of its catalogue file.
@@ -48,6 +51,32 @@ pub trait Vendor: Send + Sync {
     /// Reads the answer of [`Vendor::search`]: the mark of the job that was found, or nothing.
     fn found(&self, _job: &Job<'_>, _mark: &Mark, _answer: &Answer) -> Result<Option<Mark>, Error> {
         Ok(None)
+    }
+
+    /// The cheapest call that costs nothing and tells a good key from a bad one, where there is one.
+    /// The service is that of [`Model::service`].
+    fn check(&self, _credential: &Credential, _base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        None
+    }
+
+    /// Reads the answer of [`Vendor::check`]. Only [`ErrorKind::VendorAuth`] and
+    /// [`ErrorKind::VendorBalance`] speak against the key.
+    fn checked(&self, _credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        let status = answer.status;
+        match status {
+            200..=299 => Ok(()),
+            401 | 403 => {
+                let message = format!("The vendor does not accept this key: HTTP {status}.");
+                Err(Error::new(ErrorKind::VendorAuth, message))
+            }
+            402 => Err(Error::new(ErrorKind::VendorBalance, "The account has no balance or quota left: HTTP 402.")),
+            _ => Err(Error::new(ErrorKind::Unclear, format!("The answer does not tell: HTTP {status}."))),
+        }
+    }
+
+    /// Who passes chats with the model on, where the vendor has chat.
+    fn chat(&self, _card: &Model) -> Option<&dyn Relay> {
+        None
     }
 }
 
@@ -368,34 +397,6 @@ pub enum Source {
     },
     /// Nothing: the vendor failed at this one.
     Missing,
-}
-
-/// Computing that needs no network: it runs on the engine's bounded blocking pool, can be
-/// cancelled, costs nothing and may be repeated.
-#[derive(Clone)]
-pub struct LocalWork(pub Arc<dyn Local>);
-
-impl fmt::Debug for LocalWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalWork")
-    }
-}
-
-pub trait Local: Send + Sync {
-    /// Writes each result into a file of its own on the desk. Returns early when cancelled.
-    fn run(&self, desk: &mut dyn Desk) -> io::Result<()>;
-}
-
-/// Where local work puts its results and hears of the world.
-pub trait Desk {
-    /// Begins the next staged file; what is written after it belongs to it.
-    fn begin(&mut self) -> io::Result<()>;
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    fn is_cancelled(&self) -> bool;
-    /// Percent done, for the caller to see.
-    fn progress(&mut self, percent: u8);
-    /// Reads a whole stored blob, at most 64 MiB.
-    fn blob(&mut self, sha256: &str) -> io::Result<Vec<u8>>;
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
     catalog::{Catalog, VendorCard},
     id::ModelId,
+    vendor::Vendor,
 };
 use pixel_engine::{
-    Engine, EngineOptions, HoldRules, LaneOptions,
+    ChatLimits, Engine, EngineOptions, HoldRules, LaneOptions,
     door::{Door, DoorLimits},
     fetch::Fetcher,
     guard::Guard,
@@ -122,8 +123,11 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
     let adapters = pixel_vendors::adapters();
-    let spoken =
-        catalog.models.iter().filter(|card| adapters.iter().any(|a| a.id() == card.provider && a.speaks(card)));
+    let speaks = |a: &dyn Vendor, card| a.speaks(card) || a.chat(card).is_some();
+    let spoken = catalog
+        .models
+        .iter()
+        .filter(|card| adapters.iter().any(|a| a.id() == card.provider && speaks(a.as_ref(), card)));
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
     let lanes = adapters.into_iter().filter_map(|adapter| {
         let card = catalog.vendor(adapter.id())?;
@@ -150,14 +154,14 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
-fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
+fn lane(vendor: Arc<dyn Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
-    let is_local = card.key_env.is_empty();
+    let is_local = !card.needs_key();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
-    let (credential, base_url) = (own.credential.clone(), own.base_url.clone());
-    Some(LaneOptions { vendor, credential, base_url, budget, runs_max })
+    let accounts = own.accounts.iter().map(|own| own.account.clone()).collect();
+    Some(LaneOptions { vendor, accounts, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {
@@ -169,6 +173,13 @@ fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions
     let hold = &settings.hold;
     EngineOptions {
         calls_max: settings.engine.calls_max,
+        chats_max: settings.chat.calls_max,
+        chat: ChatLimits {
+            first_byte: settings.chat.first,
+            idle: settings.chat.idle,
+            total: settings.chat.total,
+            ..ChatLimits::default()
+        },
         local_jobs: settings.engine.local_jobs,
         decodes: DECODES,
         poll_min: settings.engine.poll_min,

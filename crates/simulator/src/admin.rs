@@ -77,7 +77,7 @@ fn help(asked: &Asked) -> String {
         .collect();
     format!(
         "Pixel's vendor simulator.\n\n\
-         It speaks these vendors' wire forms. The only key it knows is {KEY} (and the secret {SECRET}):\n\n{bases}\n\
+         It speaks these vendors' wire forms. The only key it knows is {KEY} (and the secret {SECRET}); {KEY}-2 to {KEY}-9 are other accounts:\n\n{bases}\n\
          GET    /_ledger?marker=&vendor=  what was accepted, and how often things were asked\n\
          GET    /_script                  the behaviour in effect\n\
          POST   /_script                  sets it, for all or for one marker: \

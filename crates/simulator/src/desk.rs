@@ -2,6 +2,7 @@
 
 use crate::{
     answer::{Answer, Whole},
+    chat,
     fault::{Fault, Group, Stage},
     host, spoil,
     state::{Job, Shared, Taken},
@@ -16,9 +17,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
     let vendor = vendor.service(&asked.path).unwrap_or(vendor);
+    let is_chat = chat::is_for(vendor, asked);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
-        return vendor.refused_to(asked, Refusal::Unauthorized).into();
+        let refusal = Refusal::Unauthorized;
+        return if is_chat { vendor.chat_refused(refusal) } else { vendor.refused_to(asked, refusal) }.into();
+    }
+    if is_chat {
+        return chat::answer(vendor, asked, shared).await;
     }
     let Some(name) = vendor.replays(asked) else { return fresh(vendor, asked, shared).await };
     let first = shared.state().replays.of(vendor.id(), name);
@@ -121,8 +127,13 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     let (rule, progress, pace) = {
         let mut state = shared.state();
         let state = &mut *state;
-        let is_known = |job: &&mut Job| job.vendor.id() == vendor.id() && vendor.knows(&job.facts(), asked);
-        let Some(job) = state.jobs.get_mut(id).filter(is_known) else {
+        let known = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id());
+        if known.as_ref().is_some_and(|job| job.entry.account.as_deref() != asked.account()) {
+            state.ledger.violate(format!("{}: the job {id} was asked for with another account's key", vendor.id()));
+        }
+        let is_known =
+            |job: &&mut Job| job.entry.account.as_deref() == asked.account() && vendor.knows(&job.facts(), asked);
+        let Some(job) = known.filter(is_known) else {
             let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
             return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
         };
@@ -217,7 +228,7 @@ async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
 fn search(vendor: &'static dyn Vendor, asked: &Asked, reference: &str, shared: &Shared) -> Whole {
     let mut state = shared.state();
     let state = &mut *state;
-    let job = state.referred(vendor.id(), reference).filter(|job| vendor.knows(&job.facts(), asked));
+    let job = state.referred(vendor.id(), asked.account(), reference).filter(|job| vendor.knows(&job.facts(), asked));
     let (marker, visible) = match job {
         Some(job) => (job.entry.marker.clone(), job.age() >= SETTLE),
         None => (String::new(), false),
@@ -264,10 +275,10 @@ fn edited(whole: Whole, pointer: &str, value: Option<Value>) -> Whole {
 }
 
 /// A blocking call, open until this goes; it also goes when the client hangs up.
-struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl<'a> Running<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    pub(crate) fn begin(shared: &'a Shared) -> Self {
         let mut state = shared.state();
         state.running += 1;
         state.most_at_once = state.most_at_once.max(state.running);

@@ -29,12 +29,15 @@ pub struct Entry {
     /// The idempotency key, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The account that pays, by its key, where it is not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The caller's own reference, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// Of the request's body, in hexadecimal digits.
     pub request_sha256: String,
-    /// What is charged for: `image`, `video` or `speech`.
+    /// What is charged for: `image`, `video`, `speech` or `text`.
     pub unit: String,
     /// How many of them.
     pub outputs: u32,

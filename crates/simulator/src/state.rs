@@ -33,18 +33,23 @@ pub(crate) struct Shared {
     one_for_all: Bytes,
 }
 
+/// What an account of a vendor knows by a name of its own.
+type Named = (&'static str, Option<String>, String);
+
 pub(crate) struct State {
     pub scripts: Scripts,
     pub ledger: Ledger,
     pub jobs: HashMap<String, Job>,
     pub replays: Replays,
-    /// Jobs by vendor and idempotency key, and by vendor and reference.
-    keys: HashMap<(&'static str, String), String>,
-    references: HashMap<(&'static str, String), String>,
+    /// Jobs by vendor, account and idempotency key, and by vendor, account and reference.
+    keys: HashMap<Named, String>,
+    references: HashMap<Named, String>,
     /// Submissions that arrived, for chance.
     received: u64,
     pub running: usize,
     pub most_at_once: usize,
+    /// Answers on their way.
+    pub open: usize,
 }
 
 /// An accepted submission and how far it is.
@@ -112,6 +117,7 @@ impl Shared {
             received: 0,
             running: 0,
             most_at_once: 0,
+            open: 0,
         };
         state.scripts.set(None, options.script);
         let journal = match options.ledger {
@@ -158,10 +164,12 @@ impl Shared {
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
-        let is_known = |reference: &String| state.references.contains_key(&(vendor.id(), reference.clone()));
+        let account = asked.account().map(ToOwned::to_owned);
+        let named = |name: &String| (vendor.id(), account.clone(), name.clone());
+        let is_known = |reference: &String| state.references.contains_key(&named(reference));
         taken.used = !refused && order.unique && order.reference.as_ref().is_some_and(is_known);
         let refused = refused || taken.used;
-        let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), key.clone()))).cloned();
+        let known = order.key.as_ref().and_then(|key| state.keys.get(&named(key))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
             (Some(_), false) => Fate::Repeated,
@@ -177,6 +185,7 @@ impl Shared {
             }
             (Fate::Accepted, _) => {
                 let entry = entry(state.ledger.next(), vendor, marker, &order, request_sha256, &taken.script);
+                let entry = Entry { account, ..entry };
                 taken.flushed = self.journal.as_ref().map(|journal| journal.append(&entry));
                 taken.job = Some(entry.job.clone());
                 state.ledger.enter(entry.clone());
@@ -200,6 +209,8 @@ impl Shared {
             Unit::Image => {}
             Unit::Video => return media::mp4(&note()).into(),
             Unit::Speech => return media::wav(24_000, 1_000).into(),
+            // The answer was the result.
+            Unit::Text => return Bytes::new(),
         }
         match (self.memory, job.script.bytes) {
             (_, Some(bytes)) => media::large(bytes, &note()),
@@ -221,10 +232,10 @@ impl State {
     fn keep(&mut self, job: Job) {
         let (id, vendor) = (job.entry.job.clone(), job.vendor.id());
         if let Some(key) = &job.entry.key {
-            self.keys.insert((vendor, key.clone()), id.clone());
+            self.keys.insert((vendor, job.entry.account.clone(), key.clone()), id.clone());
         }
         if let Some(reference) = &job.entry.reference {
-            self.references.insert((vendor, reference.clone()), id.clone());
+            self.references.insert((vendor, job.entry.account.clone(), reference.clone()), id.clone());
         }
         self.jobs.insert(id, job);
     }
@@ -240,8 +251,8 @@ impl State {
         self.keep(Job::new(vendor, entry, script, ordinal));
     }
 
-    pub fn referred(&self, vendor: &'static str, reference: &str) -> Option<&Job> {
-        self.jobs.get(self.references.get(&(vendor, reference.to_owned()))?)
+    pub fn referred(&self, vendor: &'static str, account: Option<&str>, reference: &str) -> Option<&Job> {
+        self.jobs.get(self.references.get(&(vendor, account.map(ToOwned::to_owned), reference.to_owned()))?)
     }
 
     /// The id of a job of this vendor that was accepted before that one, and that was asked for.
@@ -302,6 +313,7 @@ fn entry(
         marker,
         prompt: Entry::start_of(&order.prompt),
         key: order.key.clone(),
+        account: None,
         reference: order.reference.clone(),
         request_sha256,
         unit: order.unit.name().to_owned(),

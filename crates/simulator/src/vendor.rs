@@ -9,8 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-/// The only key that the simulator knows.
+/// The key of the account that is there from the start. `test-key-2` to `test-key-9` are keys of
+/// accounts of their own: none knows of the others' jobs, references and idempotency keys.
 pub const KEY: &str = "test-key";
+const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
@@ -29,7 +31,7 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
-        asked.bearer() == Some(KEY)
+        asked.bearer() == Some(KEY) || asked.account().is_some()
     }
 
     /// What names a request: the vendor answers a name that it knows with its first answer.
@@ -90,6 +92,16 @@ pub(crate) trait Vendor: Send + Sync {
     fn found(&self, _job: Option<&Facts<'_>>) -> Whole {
         self.refused(Refusal::NotFound)
     }
+
+    /// Where chat completions are taken, for a vendor that has them.
+    fn chat_path(&self) -> Option<&str> {
+        None
+    }
+
+    /// Says no to a chat in the vendor's words, where they are others.
+    fn chat_refused(&self, refusal: Refusal) -> Whole {
+        self.refused(refusal)
+    }
 }
 
 /// A request, read to its end. The path begins after the vendor's prefix.
@@ -110,6 +122,11 @@ impl Asked {
 
     pub fn bearer(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// The account of a numbered key; none is the first account.
+    pub fn account(&self) -> Option<&str> {
+        self.bearer().filter(|key| key.strip_prefix(KEY).is_some_and(|rest| NUMBERS.contains(&rest)))
     }
 
     /// A parameter of the query; plain words need no decoding.
@@ -168,6 +185,7 @@ pub(crate) enum Unit {
     Image,
     Video,
     Speech,
+    Text,
 }
 
 impl Unit {
@@ -176,12 +194,13 @@ impl Unit {
             Self::Image => "image",
             Self::Video => "video",
             Self::Speech => "speech",
+            Self::Text => "text",
         }
     }
 
     /// By its name in the ledger.
     pub fn named(name: &str) -> Self {
-        [Self::Video, Self::Speech].into_iter().find(|unit| unit.name() == name).unwrap_or_default()
+        [Self::Video, Self::Speech, Self::Text].into_iter().find(|unit| unit.name() == name).unwrap_or_default()
     }
 
     pub fn extension(self) -> &'static str {
@@ -189,6 +208,7 @@ impl Unit {
             Self::Image => "png",
             Self::Video => "mp4",
             Self::Speech => "wav",
+            Self::Text => "txt",
         }
     }
 
@@ -197,6 +217,7 @@ impl Unit {
             Self::Image => "image/png",
             Self::Video => "video/mp4",
             Self::Speech => "audio/wav",
+            Self::Text => "text/plain",
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
-    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings},
+    settings::{Chat, CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings, VendorSettings},
     table::DATABASE_URL,
     vendors,
 };
@@ -58,6 +58,12 @@ pub fn settings(
             lease: Duration::from_secs(read.whole("engine.lease_s", 1..=3600)?),
             poll_min: read.poll_min()?,
             staging: Duration::from_secs(read.whole("engine.staging_s", 1..=2_592_000)?),
+        },
+        chat: Chat {
+            calls_max: read.whole("chat.calls_max", 1..=100_000)?,
+            first: Duration::from_secs(read.whole("chat.first_s", 1..=3600)?),
+            idle: Duration::from_secs(read.whole("chat.idle_s", 1..=3600)?),
+            total: Duration::from_secs(read.whole("chat.total_s", 1..=86_400)?),
         },
         hold: Hold {
             time: Duration::from_secs(read.whole("hold.time_s", 0..=2_592_000)?),
@@ -195,9 +201,8 @@ impl Reader<'_> {
         if asked {
             return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
         }
-        let with_key = |card: &&pixel_core::catalog::VendorCard| !card.key_env.is_empty();
-        let ready = |id: &str| vendors.get(id).is_some_and(|vendor| vendor.credential.is_some());
-        let any = catalog.vendors.iter().filter(with_key).any(|card| ready(&card.id));
+        let mut with_key = catalog.vendors.iter().filter(|card| card.needs_key());
+        let any = with_key.any(|card| vendors.get(&card.id).is_some_and(VendorSettings::is_usable));
         (!any).then(|| "no vendor key is set".to_owned())
     }
 }

@@ -3,10 +3,10 @@
 use super::{Check, Status};
 use crate::{
     bucket,
-    config::{Settings, show},
+    config::{AccountSettings, Settings, show},
 };
 use pixel_core::{
-    catalog::{Catalog, VendorCard},
+    catalog::{Catalog, Model, VendorCard},
     vendor::Secret,
 };
 use std::{io, net::TcpListener, time::Duration};
@@ -76,26 +76,40 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
         let remedy = "To make real media, set the key of a vendor below in the environment or in .env";
         checks.push(Check::new(Status::Note, "sandbox", finding).with_remedy(remedy));
     }
-    let with_key = catalog.vendors.iter().filter(|card| !card.key_env.is_empty());
-    checks.extend(with_key.filter_map(|card| vendor(settings, catalog, card)));
+    let with_key = || catalog.vendors.iter().filter(|card| card.needs_key());
+    checks.extend(with_key().flat_map(|card| vendor(settings, catalog, card)));
     checks
 }
 
-fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<Check> {
-    let vendor = settings.vendors.get(&card.id)?;
+/// One finding for the vendor, or for each of its services.
+fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Vec<Check> {
+    let Some(vendor) = settings.vendors.get(&card.id) else { return Vec::new() };
+    vendor.accounts.iter().map(|own| account(settings, catalog, card, own)).collect()
+}
+
+fn account(settings: &Settings, catalog: &Catalog, card: &VendorCard, own: &AccountSettings) -> Check {
     let adapters = pixel_vendors::adapters();
-    let mine = || catalog.models.iter().filter(|model| model.provider == card.id);
+    let service = own.account.service.as_deref();
+    let is_mine = |model: &&Model| model.provider == card.id && model.service.as_deref() == service;
+    let mine = || catalog.models.iter().filter(is_mine);
     let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.id && a.speaks(model))).count();
     let models = format!("{served} of {} models served by this version", mine().count());
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
-    let subject = format!("vendor {}", card.id);
-    Some(match vendor.missing.as_slice() {
-        [] => Check::fine(&subject, format!("{}: key set, {models}, {}", card.name, vendor.base_url)),
-        missing => {
-            let some_set = missing.len() < card.key_env.len();
-            let status = if some_set { Status::Warning } else { Status::Note };
-            let finding = format!("{}: no complete key; {models}, all {without}", card.name);
-            Check::new(status, &subject, finding).with_remedy(format!("Set {}", missing.join(" and ")))
-        }
-    })
+    let subject = match service {
+        Some(service) => format!("vendor {}, service {service}", card.id),
+        None => format!("vendor {}", card.id),
+    };
+    let keys = match own.account.keys.len() {
+        1 => "key set".to_owned(),
+        more => format!("{more} keys set"),
+    };
+    if own.is_usable() {
+        return Check::fine(&subject, format!("{}: {keys}, {models}, {}", card.name, own.account.base_url));
+    }
+    let card_sets = catalog.accounts(card).into_iter().filter(|account| account.service == service);
+    let lengths: Vec<usize> = card_sets.flat_map(|account| account.key_env).map(<[String]>::len).collect();
+    let some_set = own.missing.iter().zip(lengths).any(|(missing, length)| missing.len() < length);
+    let status = if some_set { Status::Warning } else { Status::Note };
+    let finding = format!("{}: no complete key; {models}, all {without}", card.name);
+    Check::new(status, &subject, finding).with_remedy(format!("Set {}", own.wanted()))
 }

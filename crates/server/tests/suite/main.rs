@@ -19,6 +19,7 @@ mod flat;
 mod flush;
 mod held;
 mod inputs;
+mod keys;
 mod leftover;
 mod lifecycle;
 mod media;

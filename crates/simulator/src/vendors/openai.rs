@@ -32,6 +32,7 @@ impl Vendor for OpenAi {
             (&Method::POST, "/v1/images/edits") => picture(asked, "edits"),
             (&Method::POST, "/v1/audio/speech") => speech(asked),
             (&Method::POST, "/v1/videos") => video(asked),
+            (&Method::GET, "/v1/models") => Ok(Ask::Said(models())),
             (&Method::GET, path) => match path.strip_prefix("/v1/videos/").map(|tail| tail.split_once('/')) {
                 None | Some(Some(("", _))) => Ok(Ask::Nothing),
                 Some(Some((id, "content"))) => Ok(Ask::Retrieve(id.to_owned())),
@@ -69,6 +70,10 @@ impl Vendor for OpenAi {
                 error(500, "server_error", "server_error", "The server had an error while processing your request.")
             }
         }
+    }
+
+    fn chat_path(&self) -> Option<&str> {
+        Some("/v1/chat/completions")
     }
 
     fn job_id(&self, number: u64) -> String {
@@ -142,6 +147,11 @@ impl Vendor for OpenAi {
         });
         Whole::json(200, &body).header("x-request-id", format!("req_{}", job.entry.job))
     }
+}
+
+fn models() -> Whole {
+    let model = json!({ "id": "gpt-image-2", "object": "model", "created": 1_776_729_600, "owned_by": "openai" });
+    Whole::json(200, &json!({ "object": "list", "data": [model] }))
 }
 
 /// A clip's job as it stands.

@@ -10,12 +10,16 @@ mod speech;
 mod upload;
 mod video;
 
-use crate::status::{Dialect, Said, text, word};
+use crate::{
+    chat::Completions,
+    status::{Dialect, Said, free_get, text, word},
+};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::{Checked, Mode},
-    vendor::{Body, Call, Field, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
+    vendor::{Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -23,6 +27,7 @@ use video::{Style, Use};
 
 const AIGC: &str = "/api/v1/services/aigc/";
 const TASKS: &str = "/api/v1/tasks/";
+const NO_TASK: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The blocking form answers when the result is made.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(300);
@@ -72,6 +77,8 @@ const DIALECT: Dialect = Dialect {
         ("SystemError", ErrorKind::Unclear),
     ],
 };
+
+static CHAT: Completions = Completions(&DIALECT);
 
 /// How a request is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -158,6 +165,19 @@ impl Vendor for Dashscope {
             (id, Reply::Due) => Ok(Next::Send(poll(job, id), mark.clone())),
             (_, Reply::Answer(answer)) => answer::polled(job, mark, answer),
         }
+    }
+
+    /// A task that never was: its state is `UNKNOWN` to whoever has a good key.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}{TASKS}{NO_TASK}")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        DIALECT.checked(credential, answer)
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 }
 

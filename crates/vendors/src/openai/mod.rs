@@ -6,15 +6,19 @@ mod images;
 mod speech;
 mod videos;
 
-use crate::status::{Dialect, Said, text, word};
+use crate::{
+    chat::Completions,
+    status::{Dialect, Said, free_get, text, word},
+};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::Checked,
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan, Repeat,
-        Reply, Source, Vendor,
+        Answer, Body, Call, Credential, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan,
+        Repeat, Reply, Source, Vendor,
     },
 };
 use serde_json::{Map, Value, json};
@@ -45,6 +49,8 @@ const DIALECT: Dialect = Dialect {
         ("service_unavailable", ErrorKind::Unclear),
     ],
 };
+
+static CHAT: Completions = Completions(&DIALECT);
 
 /// One of the wire forms.
 struct Form {
@@ -86,6 +92,19 @@ impl Vendor for OpenAi {
 
     fn next(&self, job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
         (form(job.card)?.next)(job, mark, reply)
+    }
+
+    /// The list of models.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}/models")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        DIALECT.checked(credential, answer)
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 }
 

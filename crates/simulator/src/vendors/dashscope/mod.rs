@@ -22,6 +22,7 @@ const PATHS: &[(&str, Path, &str)] = &[
 ];
 const SERVICES: &str = "/api/v1/services/aigc/";
 const UPLOADS: &str = "/api/v1/uploads";
+const CHAT: &str = "/compatible-mode/v1/chat/completions";
 const TASKS: &str = "/api/v1/tasks/";
 
 const OWN_SIZE: (u32, u32) = (1328, 1328);
@@ -136,6 +137,24 @@ impl Vendor for Dashscope {
         let usage = json!({ "image_count": good, "width": job.entry.width, "height": job.entry.height });
         let output = json!({ "choices": choices, "task_metric": metric });
         Whole::json(200, &json!({ "request_id": "r", "output": output, "usage": usage }))
+    }
+
+    fn chat_path(&self) -> Option<&str> {
+        Some(CHAT)
+    }
+
+    /// The compatible paths have an envelope, and some codes, of their own.
+    fn chat_refused(&self, refusal: Refusal) -> Whole {
+        let refused = self.refused(refusal);
+        let said: Value = serde_json::from_slice(&refused.bytes).unwrap_or_default();
+        let code = match said["code"].as_str() {
+            Some("InvalidApiKey") => "invalid_api_key",
+            Some("DataInspectionFailed") => "data_inspection_failed",
+            other => other.unwrap_or_default(),
+        };
+        let kind = if refused.status < 500 { "invalid_request_error" } else { "server_error" };
+        let error = json!({ "message": said["message"], "type": kind, "param": null, "code": code });
+        Whole::json(refused.status, &json!({ "error": error, "request_id": "r" }))
     }
 }
 
