@@ -1,13 +1,19 @@
 //! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
 
 use crate::{
+    capability::RESERVED,
     id::ModelId,
+    overlay::{self, Fault},
+    param,
     price::Price,
     request::{Kind, Mode},
-    size::{Makes, Size},
+    size::{Makes, Size, decimal, parse_ratio},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
 use toml::{Table, Value};
 
 /// One vendor as its file describes it.
@@ -15,6 +21,14 @@ use toml::{Table, Value};
 #[serde(deny_unknown_fields)]
 pub struct VendorCard {
     pub id: String,
+    /// The file that described it last.
+    #[serde(skip)]
+    pub origin: String,
+    /// Whose wire forms it speaks, where that is another: see [`Self::adapter`].
+    #[serde(default, rename = "adapter")]
+    pub speaks_as: Option<String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
     pub name: String,
     /// Environment variables that must all be set; empty for a vendor that needs no key.
     #[serde(default)]
@@ -53,6 +67,11 @@ pub struct Model {
     pub key: String,
     #[serde(skip)]
     pub provider: String,
+    /// The file that described it last.
+    #[serde(skip)]
+    pub origin: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
     pub name: String,
     #[serde(rename = "type")]
     pub kind: Kind,
@@ -123,6 +142,22 @@ fn one() -> u32 {
     1
 }
 
+fn yes() -> bool {
+    true
+}
+
+impl VendorCard {
+    /// The id of the adapter that calls it.
+    pub fn adapter(&self) -> &str {
+        self.speaks_as.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Whether it is reached over a network; the others work inside this process.
+    pub fn is_remote(&self) -> bool {
+        self.base_url_env.is_some() || !self.base_url.is_empty() || !self.services.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Voice {
@@ -177,43 +212,49 @@ impl Model {
 /// `5s`, `5`, `7.5s` in milliseconds.
 pub fn parse_duration_ms(text: &str) -> Option<u32> {
     let text = text.trim();
-    let seconds: f64 = text.strip_suffix(['s', 'S']).unwrap_or(text).parse().ok()?;
+    let seconds = decimal(text.strip_suffix(['s', 'S']).unwrap_or(text))?;
     // Bounded by an hour, so the product fits.
-    (seconds > 0.0 && seconds <= 3600.0).then(|| (seconds * 1000.0).round() as u32)
+    SECONDS.contains(&seconds).then(|| (seconds * 1000.0).round() as u32)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    vendor: VendorCard,
-    #[serde(default)]
-    model: Vec<Model>,
-}
+/// From a millisecond to an hour.
+pub const SECONDS: RangeInclusive<f64> = 0.001..=3600.0;
+
+/// What [`parse_duration_ms`] reads, as a schema says it.
+pub const DURATION_PATTERN: &str = concat!(
+    r"^(?:\s*(?:0*(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(?:\.[0-9]*)?",
+    r"|0*3600(?:\.0*)?|0*\.[0-9]{0,2}[1-9][0-9]*)[sS]?\s*)?$"
+);
 
 /// Every vendor and model, in the order of the files.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub vendors: Vec<VendorCard>,
     pub models: Vec<Model>,
+    /// How many files of the operator's own lie over the built-in ones.
+    pub laid_over: usize,
     by_id: HashMap<String, usize>,
 }
 
 impl Catalog {
     /// Reads catalogue files, each given as (name, text).
-    pub fn parse(files: &[(&str, &str)]) -> Result<Self, String> {
-        let mut all = Self::default();
-        for (name, text) in files {
-            let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, Fault> {
+        Self::layered(files, &[])
+    }
+
+    /// The same with an operator's files over them, in their order.
+    pub fn layered(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Self, Fault> {
+        let mut all = Self { laid_over: over.len(), ..Self::default() };
+        for file in overlay::read(own, over)? {
+            let vendor = file.vendor;
+            check_vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
             for mut model in file.model {
-                model.provider.clone_from(&file.vendor.id);
-                check_entry(&model).map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
-                let id = model.id();
-                if all.by_id.insert(id.clone(), all.models.len()).is_some() {
-                    return Err(format!("catalog/{name}: '{id}' stands twice"));
-                }
+                model.provider.clone_from(&vendor.id);
+                check_entry(&model).map_err(|why| Fault::new(&model.origin, &model.id(), why))?;
+                all.by_id.insert(model.id(), all.models.len());
                 all.models.push(model);
             }
-            all.vendors.push(file.vendor);
+            all.vendors.push(vendor);
         }
         Ok(all)
     }
@@ -232,18 +273,47 @@ impl Catalog {
     }
 }
 
+fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
+    // It is part of addresses and, in capitals, of variables.
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if vendor.id.len() > 40 || !vendor.id.starts_with(|c: char| c.is_ascii_lowercase()) || !vendor.id.bytes().all(fits)
+    {
+        return Err("the id must begin with a letter and have at most 40 of a-z, 0-9 and -".to_owned());
+    }
+    let variable = |name: &&String| {
+        let mut bytes = name.bytes();
+        bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let services = vendor.services.iter().flat_map(|service| service.key_env.iter().flatten());
+    match vendor.key_env.iter().chain(services).chain(&vendor.base_url_env).find(|name| !variable(name)) {
+        Some(name) => Err(format!("'{name}' is no name of a variable; keys themselves do not belong into this file")),
+        None => Ok(()),
+    }
+}
+
 fn check_entry(model: &Model) -> Result<(), String> {
-    ModelId::parse(&model.id()).ok_or("the id is not of the form vendor/key")?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if model.key.is_empty() || model.key.len() > 100 || !model.key.bytes().all(fits) {
+        return Err("the key must be 1 to 100 letters, digits, dots, - and _".to_owned());
+    }
     for (level, ratios) in &model.resolutions {
         let ratios = ratios.as_table().ok_or_else(|| format!("resolutions.{level} is no table"))?;
         for (ratio, size) in ratios {
             let size = size.as_str().and_then(Size::parse);
             size.ok_or_else(|| format!("resolutions.{level}.'{ratio}' is no size such as 1280*720"))?;
+            parse_ratio(ratio).ok_or_else(|| format!("resolutions.{level}: '{ratio}' is no ratio such as 16:9"))?;
         }
     }
     for (key, label) in &model.durations {
         let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
         fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
+    }
+    for (name, spec) in &model.params {
+        if RESERVED.contains(&name.as_str()) {
+            return Err(format!("params.{name}: the name is taken by a field of every model"));
+        }
+        param::check(spec).map_err(|why| format!("params.{name}: {why}"))?;
     }
     if let Some(Makes::Range(bounds)) = &model.makes {
         bounds.check()?;

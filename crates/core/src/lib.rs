@@ -12,8 +12,11 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod id;
+pub mod overlay;
+pub mod param;
 pub mod price;
 pub mod request;
+pub mod schema;
 pub mod size;
 pub mod stamp;
 pub mod task;

@@ -53,6 +53,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
+        .routes(routes!(models::get_model_schema))
         .routes(routes!(create::create_image))
         .routes(routes!(create::create_video))
         .routes(routes!(create::create_audio))
