@@ -126,7 +126,7 @@ impl Lane {
             health.paused_until = Some(Instant::now() + BREAKER_PAUSE);
             // One failure of the probe after the pause opens it again.
             health.failures = BREAKER_AFTER - 1;
-            tracing::warn!(vendor = self.options.vendor.id(), why, "the vendor does not answer; pausing 30 s");
+            tracing::warn!(vendor = self.options.id, why, "the vendor does not answer; pausing 30 s");
         }
     }
 
@@ -135,11 +135,7 @@ impl Lane {
         let mut health = self.health();
         health.last_error = Some(error.message.clone());
         if matches!(error.kind, ErrorKind::VendorAuth | ErrorKind::VendorBalance) {
-            tracing::warn!(
-                vendor = self.options.vendor.id(),
-                why = error.message,
-                "the credential is parked for 5 min"
-            );
+            tracing::warn!(vendor = self.options.id, why = error.message, "the credential is parked for 5 min");
             health.parked = Some((Instant::now() + PARK, error.message.clone()));
         } else if error.kind.advice() != Advice::Unclear {
             health.parked = None;

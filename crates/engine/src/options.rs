@@ -53,6 +53,8 @@ pub enum HoldPolicy {
 /// One vendor as this server is to use it.
 #[derive(Clone)]
 pub struct LaneOptions {
+    /// The vendor's id in the catalogue; several may share one adapter.
+    pub id: String,
     pub vendor: Arc<dyn Vendor>,
     /// Absent: nothing is sent that is not paid for already.
     pub credential: Option<Credential>,

@@ -9,7 +9,7 @@ use crate::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
-    catalog::{Catalog, VendorCard},
+    catalog::{Catalog, Model, VendorCard},
     id::ModelId,
 };
 use pixel_engine::{
@@ -122,13 +122,11 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
     let adapters = pixel_vendors::adapters();
-    let spoken =
-        catalog.models.iter().filter(|card| adapters.iter().any(|a| a.id() == card.provider && a.speaks(card)));
+    let adapter_of = |card: &VendorCard| adapters.iter().find(|adapter| adapter.id() == card.adapter());
+    let speaks = |card: &&Model| catalog.vendor(&card.provider).and_then(adapter_of).is_some_and(|a| a.speaks(card));
+    let spoken = catalog.models.iter().filter(speaks);
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
-    let lanes = adapters.into_iter().filter_map(|adapter| {
-        let card = catalog.vendor(adapter.id())?;
-        lane(adapter, card, &settings)
-    });
+    let lanes = catalog.vendors.iter().filter_map(|card| lane(Arc::clone(adapter_of(card)?), card, &settings));
     let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
     Ok(App {
@@ -153,11 +151,11 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
-    let is_local = card.key_env.is_empty();
+    let is_local = !card.is_remote();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
     let (credential, base_url) = (own.credential.clone(), own.base_url.clone());
-    Some(LaneOptions { vendor, credential, base_url, budget, runs_max })
+    Some(LaneOptions { id: card.id.clone(), vendor, credential, base_url, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {

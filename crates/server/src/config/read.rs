@@ -36,6 +36,7 @@ pub fn settings(
         blobs,
         bucket,
         data,
+        catalog: read.text("catalog", parse::optional_folder)?,
         public_url: read.text("public_url", parse::optional_address)?,
         sandbox_reason: read.sandbox_reason(sandbox, catalog, &vendors),
         sandbox,
@@ -195,9 +196,8 @@ impl Reader<'_> {
         if asked {
             return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
         }
-        let with_key = |card: &&pixel_core::catalog::VendorCard| !card.key_env.is_empty();
         let ready = |id: &str| vendors.get(id).is_some_and(|vendor| vendor.credential.is_some());
-        let any = catalog.vendors.iter().filter(with_key).any(|card| ready(&card.id));
+        let any = catalog.vendors.iter().filter(|card| card.is_remote() && card.enabled).any(|card| ready(&card.id));
         (!any).then(|| "no vendor key is set".to_owned())
     }
 }

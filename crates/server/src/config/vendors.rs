@@ -6,7 +6,7 @@ use super::{
     problem::{Problem, wrong},
     read::Reader,
     settings::VendorSettings,
-    table::{has_base_url, vendor_key},
+    table::vendor_key,
 };
 use pixel_core::{
     catalog::{Catalog, VendorCard},
@@ -34,7 +34,7 @@ fn vendor(layers: &mut Layers, variables: &Variables, card: &VendorCard) -> Resu
     let mut read = Reader { layers };
     let limit = 0..=i64::from(u32::MAX);
     let mut base_url = String::new();
-    if has_base_url(card) {
+    if card.is_remote() {
         base_url = read.text(&vendor_key(&card.id, "base_url"), |text| match text {
             "" if card.base_url.is_empty() => Ok(String::new()),
             "" => wrong("the address is empty", "Remove the line to use the vendor's own"),

@@ -69,6 +69,16 @@ pub fn address(settings: &Settings) -> Check {
     }
 }
 
+pub fn catalog(catalog: &Catalog) -> Check {
+    let (models, vendors) = (catalog.models.len(), catalog.vendors.len());
+    let own = match catalog.laid_over {
+        0 => "no file of your own".to_owned(),
+        1 => "1 file of your own".to_owned(),
+        more => format!("{more} files of your own"),
+    };
+    Check::fine("catalogue", format!("{models} models of {vendors} vendors; {own}"))
+}
+
 pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(reason) = &settings.sandbox_reason {
@@ -76,8 +86,8 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
         let remedy = "To make real media, set the key of a vendor below in the environment or in .env";
         checks.push(Check::new(Status::Note, "sandbox", finding).with_remedy(remedy));
     }
-    let with_key = catalog.vendors.iter().filter(|card| !card.key_env.is_empty());
-    checks.extend(with_key.filter_map(|card| vendor(settings, catalog, card)));
+    let remote = catalog.vendors.iter().filter(|card| card.is_remote());
+    checks.extend(remote.filter_map(|card| vendor(settings, catalog, card)));
     checks
 }
 
@@ -85,12 +95,16 @@ fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<C
     let vendor = settings.vendors.get(&card.id)?;
     let adapters = pixel_vendors::adapters();
     let mine = || catalog.models.iter().filter(|model| model.provider == card.id);
-    let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.id && a.speaks(model))).count();
+    let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.adapter() && a.speaks(model))).count();
     let models = format!("{served} of {} models served by this version", mine().count());
+    let key = if card.key_env.is_empty() { "no key needed" } else { "key set" };
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
     let subject = format!("vendor {}", card.id);
     Some(match vendor.missing.as_slice() {
-        [] => Check::fine(&subject, format!("{}: key set, {models}, {}", card.name, vendor.base_url)),
+        [] if !card.enabled => {
+            Check::new(Status::Note, &subject, format!("{}: switched off by {}", card.name, card.origin))
+        }
+        [] => Check::fine(&subject, format!("{}: {key}, {models}, {}", card.name, vendor.base_url)),
         missing => {
             let some_set = missing.len() < card.key_env.len();
             let status = if some_set { Status::Warning } else { Status::Note };
