@@ -37,7 +37,7 @@ pub fn check(ask: Ask, card: &Model, stand_in: bool) -> Result<(Checked, Vec<War
     check_prompt(&ask, card)?;
     check_inputs(&ask.inputs, card)?;
     let size = notes.size(&ask, stand_in)?;
-    let duration_ms = notes.duration(&ask)?;
+    let duration_ms = notes.duration(&ask, size)?;
     let voice = notes.voice(&ask)?;
     let speed = notes.speed(&ask)?;
     let checked = Checked {
@@ -176,12 +176,12 @@ impl Notes<'_> {
         None
     }
 
-    fn duration(&mut self, ask: &Ask) -> Result<Option<u32>, Refusal> {
+    fn duration(&mut self, ask: &Ask, size: Option<Size>) -> Result<Option<u32>, Refusal> {
         if ask.kind != Kind::Video {
             self.keep("duration", "a duration", false, ask.duration.as_ref());
             return Ok(None);
         }
-        let offered: Vec<u32> = self.card.durations_ms().collect();
+        let offered = self.card.durations_at(size);
         let wanted = match ask.duration.as_deref() {
             None => return Ok(Some(usual_duration(&offered))),
             Some(text) => parse_duration_ms(text).ok_or_else(|| {
@@ -191,7 +191,11 @@ impl Notes<'_> {
         };
         let nearest = offered.iter().copied().min_by_key(|ms| ms.abs_diff(wanted)).unwrap_or(wanted);
         if nearest != wanted {
-            let message = format!("'{}' cannot make {}; it makes {}.", self.card.id(), secs(wanted), secs(nearest));
+            let at = match self.card.durations_ms().any(|ms| ms == wanted) {
+                true => size.map_or_else(String::new, |size| format!(" at {size}")),
+                false => String::new(),
+            };
+            let message = format!("'{}' cannot make {}{at}; it makes {}.", self.card.id(), secs(wanted), secs(nearest));
             self.warn("duration", message);
         }
         Ok(Some(nearest))
@@ -305,6 +309,10 @@ mod tests {
         form = "x"
         ref_images = 1
         durations = { 5s = "5 s", 10s = "10 s" }
+        durations_at = { 1080p = ["5s"] }
+        [model.resolutions]
+        720p = { "16:9" = "1280*720" }
+        1080p = { "16:9" = "1920*1080" }
     "#;
 
     fn ask(kind: Kind, model: &str) -> Ask {
@@ -385,6 +393,10 @@ mod tests {
     fn durations_become_the_nearest() {
         let (checked, warnings) = run(|a| a.duration = Some("8s".into()), "acme/clip", false).unwrap();
         assert_eq!((checked.duration_ms, warnings.len()), (Some(10_000), 1));
+        let large = |a: &mut Ask| (a.duration, a.resolution) = (Some("10s".into()), Some("1080p".into()));
+        let (checked, warnings) = run(large, "acme/clip", false).unwrap();
+        assert_eq!((checked.duration_ms, warnings.len()), (Some(5_000), 1));
+        assert!(warnings[0].message.contains("10s at 1920*1080"), "{}", warnings[0].message);
         let (checked, _) = run(|_| (), "acme/clip", false).unwrap();
         assert_eq!((checked.duration_ms, checked.size), (Some(5_000), Some(Size::new(1280, 720))));
     }

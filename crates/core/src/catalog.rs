@@ -124,6 +124,9 @@ pub struct Model {
     /// `"5s"` → what a person reads.
     #[serde(default)]
     pub durations: Table,
+    /// Level → the durations that are made at it, where those are fewer than `durations`.
+    #[serde(default)]
+    pub durations_at: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub voices: Vec<Voice>,
     #[serde(default)]
@@ -201,6 +204,23 @@ impl Model {
     pub fn listed_size(&self, level: &str, ratio: &str) -> Option<Size> {
         let text = self.resolutions.get(level)?.as_table()?.get(ratio)?.as_str()?;
         Size::parse(text)
+    }
+
+    /// The level and the ratio under which a size is listed.
+    pub fn place_of(&self, size: Size) -> Option<(&str, &str)> {
+        let levels = self.resolutions.iter().filter_map(|(level, ratios)| Some((level, ratios.as_table()?)));
+        let mut all = levels.flat_map(|(level, ratios)| ratios.iter().map(move |(ratio, text)| (level, ratio, text)));
+        let found = all.find(|(_, _, text)| text.as_str().and_then(Size::parse) == Some(size));
+        found.map(|(level, ratio, _)| (level.as_str(), ratio.as_str()))
+    }
+
+    /// Durations offered at a size, in milliseconds.
+    pub fn durations_at(&self, size: Option<Size>) -> Vec<u32> {
+        let level = size.and_then(|size| self.place_of(size)).map(|(level, _)| level);
+        match level.and_then(|level| self.durations_at.get(level)) {
+            Some(few) => few.iter().filter_map(|text| parse_duration_ms(text)).collect(),
+            None => self.durations_ms().collect(),
+        }
     }
 
     /// Durations offered, in milliseconds, ascending as listed.
@@ -314,6 +334,11 @@ fn check_entry(model: &Model) -> Result<(), String> {
             return Err(format!("params.{name}: the name is taken by a field of every model"));
         }
         param::check(spec).map_err(|why| format!("params.{name}: {why}"))?;
+    }
+    for (level, few) in &model.durations_at {
+        let known = model.resolutions.contains_key(level) && few.iter().all(|one| model.durations.contains_key(one));
+        let known = known && !few.is_empty();
+        known.then_some(()).ok_or_else(|| format!("durations_at.{level} is not some durations of a level"))?;
     }
     if let Some(Makes::Range(bounds)) = &model.makes {
         bounds.check()?;

@@ -19,6 +19,20 @@ pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
         return vendor.refused(Refusal::Unauthorized).into();
     }
+    let Some(name) = vendor.replays(asked) else { return fresh(vendor, asked, shared).await };
+    let first = shared.state().replays.of(vendor.id(), name);
+    if let Some(first) = first {
+        return first.into();
+    }
+    let answer = fresh(vendor, asked, shared).await;
+    if let Answer::Whole(whole) = &answer {
+        shared.state().replays.keep(vendor.id(), name, whole);
+    }
+    answer
+}
+
+/// An answer to a request that was not answered before.
+async fn fresh(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
     match vendor.read(asked) {
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
         Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,

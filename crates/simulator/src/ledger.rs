@@ -1,6 +1,6 @@
 //! What the simulator was asked. Accepted submissions are what a vendor would charge for.
 
-use crate::Memory;
+use crate::{Memory, fault::Fault};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -62,6 +62,8 @@ impl Entry {
 pub struct Submission {
     pub vendor: &'static str,
     pub accepted: bool,
+    /// What struck it.
+    pub fault: Option<Fault>,
     pub body: Value,
 }
 
@@ -147,7 +149,7 @@ impl Ledger {
     }
 
     /// Notes a submission.
-    pub fn record(&mut self, vendor: &'static str, marker: &str, fate: Fate, body: &Value) {
+    pub fn record(&mut self, vendor: &'static str, marker: &str, fate: Fate, fault: Option<Fault>, body: &Value) {
         let counts = self.counts(vendor, marker);
         counts.received += 1;
         match fate {
@@ -156,7 +158,7 @@ impl Ledger {
             Fate::Repeated => counts.repeated += 1,
         }
         if self.memory == Memory::Whole {
-            let submission = Submission { vendor, accepted: fate == Fate::Accepted, body: shortened(body) };
+            let submission = Submission { vendor, accepted: fate == Fate::Accepted, fault, body: shortened(body) };
             self.submissions.entry(marker.to_owned()).or_default().push(submission);
         }
     }

@@ -19,6 +19,7 @@ mod journal;
 mod ledger;
 mod marker;
 pub mod media;
+mod replay;
 mod script;
 mod spoil;
 mod state;

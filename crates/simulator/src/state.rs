@@ -9,6 +9,7 @@ use crate::{
     ledger::{Entry, Fate, Ledger},
     marker::marker_in,
     media,
+    replay::Replays,
     script::{Rule, Script, Scripts},
     vendor::{self, Asked, Facts, Order, Unit, Vendor},
 };
@@ -35,6 +36,7 @@ pub(crate) struct State {
     pub scripts: Scripts,
     pub ledger: Ledger,
     pub jobs: HashMap<String, Job>,
+    pub replays: Replays,
     /// Jobs by vendor and idempotency key, and by vendor and reference.
     keys: HashMap<(&'static str, String), String>,
     references: HashMap<(&'static str, String), String>,
@@ -101,6 +103,7 @@ impl Shared {
             scripts: Scripts::default(),
             ledger: Ledger::new(options.memory),
             jobs: HashMap::new(),
+            replays: Replays::default(),
             keys: HashMap::new(),
             references: HashMap::new(),
             received: 0,
@@ -158,7 +161,7 @@ impl Shared {
             (Some(_), false) => Fate::Repeated,
             (None, false) => Fate::Accepted,
         };
-        state.ledger.record(vendor.id(), &marker, fate, &order.body);
+        state.ledger.record(vendor.id(), &marker, fate, taken.rule.as_ref().map(|rule| rule.kind), &order.body);
         state.ledger.counts(vendor.id(), &marker).struck += u64::from(taken.rule.is_some());
         match (fate, known) {
             (Fate::Refused, _) | (Fate::Repeated, None) => {}
@@ -250,6 +253,7 @@ impl State {
         self.scripts = Scripts::default();
         (self.received, self.running, self.most_at_once) = (0, 0, 0);
         self.jobs.clear();
+        self.replays = Replays::default();
         self.keys.clear();
         self.references.clear();
     }

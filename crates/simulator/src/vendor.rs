@@ -6,7 +6,7 @@
 
 use crate::{
     answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi},
+    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi, pixverse::PixVerse},
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -19,7 +19,7 @@ pub const SECRET: &str = "test-secret";
 
 /// Every vendor that is spoken.
 pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &Lab]
+    &[&OpenAi, &Dashscope, &PixVerse, &Lab]
 }
 
 pub(crate) trait Vendor: Send + Sync {
@@ -33,6 +33,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
         asked.bearer() == Some(KEY)
+    }
+
+    /// What names a request: the vendor answers a name that it knows with its first answer.
+    fn replays<'a>(&self, _asked: &'a Asked) -> Option<&'a str> {
+        None
     }
 
     /// What a request wants. The error is the vendor's own answer to one that is malformed.

@@ -10,6 +10,9 @@ use pixel_testkit::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
+#[path = "wire/pixverse.rs"]
+mod pixverse;
+
 const BEARER: (&str, &str) = ("authorization", "Bearer test-key");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const ASYNC: (&str, &str) = ("x-dashscope-async", "enable");

@@ -3,7 +3,7 @@
 
 use crate::{
     inline::json_with_files,
-    status::{Dialect, Said, text},
+    status::{Dialect, Said, is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -33,7 +33,7 @@ const DIALECT: Dialect = Dialect {
     name: "DashScope",
     // Two shapes: `{code, message}`, and `{error: {code, message}}` on its compatible paths.
     said: |body| Said {
-        codes: [text(body, "/code"), text(body, "/error/code")],
+        codes: [word(body, "/code"), word(body, "/error/code")],
         message: match text(body, "/message") {
             "" => text(body, "/error/message"),
             message => message,
@@ -183,9 +183,7 @@ fn insert(into: &mut Map<String, Value>, name: &str, value: Option<Value>) {
 
 fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
     let id = text(&answer.body, "/output/task_id");
-    // It becomes a part of an address.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    match answer.is_success() && !id.is_empty() && id.len() <= 128 && id.chars().all(plain) {
+    match answer.is_success() && is_plain(id) {
         true => Ok(Next::Wait(None, json!({ "task_id": id }))),
         false => Err(DIALECT.error(job, answer)),
     }

@@ -1,7 +1,7 @@
 //! The lab: a vendor of our own making, of which each model gives another promise about repeated
 //! submissions. No real vendor offers all of them, and the money rule has a case for each.
 
-use crate::status::{Dialect, Said, text};
+use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -11,7 +11,7 @@ use pixel_core::{
     },
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 pub const CATALOG: (&str, &str) = ("lab.toml", include_str!("../../../catalog/lab.toml"));
 /// The variable that brings it into the catalogue.
@@ -26,7 +26,7 @@ const LINK_LIFETIME_S: u64 = 3600;
 
 const DIALECT: Dialect = Dialect {
     name: "the lab",
-    said: |body| Said { codes: [text(body, "/error/code"), ""], message: text(body, "/error/message") },
+    said: |body| Said { codes: [word(body, "/error/code"), Cow::Borrowed("")], message: text(body, "/error/message") },
     codes: &[("moderation", ErrorKind::ModerationBlocked), ("gone", ErrorKind::VendorLost)],
 };
 

@@ -14,6 +14,7 @@ mod inline;
 #[cfg(feature = "lab")]
 pub mod lab;
 mod openai;
+mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
@@ -24,6 +25,7 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
 
@@ -32,7 +34,12 @@ pub const SANDBOX: &str = "sandbox";
 
 /// Every adapter.
 pub fn all() -> Vec<Arc<dyn Vendor>> {
-    vec![Arc::new(dashscope::Dashscope), Arc::new(openai::OpenAi), Arc::new(sandbox::Sandbox)]
+    vec![
+        Arc::new(dashscope::Dashscope),
+        Arc::new(openai::OpenAi),
+        Arc::new(pixverse::PixVerse),
+        Arc::new(sandbox::Sandbox),
+    ]
 }
 
 /// The files of the catalogue, with those that stand in it only where their variable is set.

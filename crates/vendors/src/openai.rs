@@ -1,7 +1,7 @@
 //! OpenAI's pictures: one blocking call that answers with base64. With reference pictures it is
 //! an edit, sent as a form. A lost answer cannot be asked for again and may have been charged.
 
-use crate::status::{Dialect, Said, text};
+use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -21,7 +21,7 @@ const LINK_LIFETIME_S: u64 = 3600;
 const DIALECT: Dialect = Dialect {
     name: "OpenAI",
     said: |body| Said {
-        codes: [text(body, "/error/code"), text(body, "/error/type")],
+        codes: [word(body, "/error/code"), word(body, "/error/type")],
         message: text(body, "/error/message"),
     },
     codes: &[

@@ -10,6 +10,7 @@ use pixel_core::{
     vendor::{Answer, Credential, Job, Output, Source},
 };
 use serde_json::Value;
+use std::borrow::Cow;
 
 const REASON_CHARS: usize = 300;
 const DETAIL_BYTES: usize = 2048;
@@ -26,8 +27,8 @@ pub struct Dialect {
 
 /// What a body says went wrong; what is absent is empty.
 pub struct Said<'a> {
-    /// The most telling one first.
-    pub codes: [&'a str; 2],
+    /// The most telling one first; see [`word`] for codes that are numbers.
+    pub codes: [Cow<'a, str>; 2],
     pub message: &'a str,
 }
 
@@ -139,6 +140,22 @@ pub fn text<'a>(body: &'a Value, pointer: &str) -> &'a str {
     body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// A string or a whole number in a body, as text, or nothing: vendors write codes and ids as either.
+/// A number beyond 64 bits is read as a float, which would be another id, and is nothing.
+pub fn word<'a>(body: &'a Value, pointer: &str) -> Cow<'a, str> {
+    match body.pointer(pointer) {
+        Some(Value::String(text)) => Cow::Borrowed(text),
+        Some(Value::Number(number)) if !number.is_f64() => Cow::Owned(number.to_string()),
+        _ => Cow::Borrowed(""),
+    }
+}
+
+/// Whether an id of a vendor may become a part of an address.
+pub fn is_plain(id: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    !id.is_empty() && id.len() <= 128 && id.chars().all(plain)
+}
+
 /// A vendor's words made fit for the caller: short, on one line, without addresses and keys.
 fn public(reason: &str, credential: &Credential) -> String {
     let hidden = hide(reason, credential);
@@ -162,4 +179,31 @@ fn detail(answer: &Answer, credential: &Credential) -> String {
 fn hide(text: &str, credential: &Credential) -> String {
     let secrets = credential.0.iter().map(|secret| secret.reveal()).filter(|secret| !secret.is_empty());
     secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_ids_are_text_or_whole_numbers() {
+        let body: Value = serde_json::from_str(
+            r#"{"text":"a","small":1026,"large":9223372036854775809,"beyond":36893488147419103232,"part":1.5,"no":null}"#,
+        )
+        .unwrap();
+        let read = |name: &str| word(&body, &format!("/{name}")).into_owned();
+        assert_eq!((read("text"), read("small")), ("a".to_owned(), "1026".to_owned()));
+        assert_eq!(read("large"), "9223372036854775809", "to the last digit");
+        for name in ["beyond", "part", "no", "absent"] {
+            assert_eq!(read(name), "", "{name}");
+        }
+    }
+
+    #[test]
+    fn only_plain_ids_become_addresses() {
+        assert!(is_plain("205258526306433") && is_plain("a-B_9"));
+        for id in ["", "../a", "a b", "a?b", "é", &"x".repeat(129)] {
+            assert!(!is_plain(id), "{id}");
+        }
+    }
 }

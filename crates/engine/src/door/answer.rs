@@ -142,8 +142,7 @@ async fn joined(
             let bytes = row.read(slice)?;
             if !bytes.is_empty() {
                 let writer = stage.get_or_insert_with(|| begin(call, blobs, row.media_bytes_max));
-                writer.write(&bytes).await.map_err(unstored)?;
-                crash::point!("answer.media");
+                keep(writer, &bytes).await?;
             }
         }
     }
@@ -195,14 +194,19 @@ async fn extract(
             Some(writer) => writer,
             None => begin(call, blobs, limits.embedded_bytes),
         };
-        writer.write(&bytes).await.map_err(unstored)?;
-        crash::point!("answer.media");
+        keep(&mut writer, &bytes).await?;
         if last {
             scanner.place(&writer.finish().await.map_err(unstored)?.handle)?;
         } else {
             *stage = Some(writer);
         }
     }
+    Ok(())
+}
+
+async fn keep(writer: &mut StageWriter, bytes: &[u8]) -> Result<(), String> {
+    writer.write(bytes).await.map_err(unstored)?;
+    crash::point!("answer.media");
     Ok(())
 }
 

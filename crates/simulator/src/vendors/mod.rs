@@ -3,3 +3,4 @@
 pub(crate) mod dashscope;
 pub(crate) mod lab;
 pub(crate) mod openai;
+pub(crate) mod pixverse;
