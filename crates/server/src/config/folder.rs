@@ -92,6 +92,13 @@ fn check(catalog: &mut Catalog) -> Result<(), Fault> {
             let remedy = format!("Use one of {}", known.join(", "));
             return Err(Fault { remedy, ..Fault::new(&card.origin, &card.id, wrong) });
         }
+        if card.speaks_as.is_some() && !card.is_remote() {
+            let remedy = "Say where its server is, such as base_url = \"https://api.example.com/v1\"".to_owned();
+            return Err(Fault {
+                remedy,
+                ..Fault::new(&card.origin, &card.id, "it names an adapter and has no base_url")
+            });
+        }
         let services = card.services.iter_mut().map(|service| &mut service.base_url);
         for address in services.chain([&mut card.base_url]).filter(|address| !address.is_empty()) {
             *address = parse::web_address(address).map_err(|Wrong { what, remedy }| Fault {

@@ -157,6 +157,7 @@ async fn a_mistake_stops_the_start_and_says_where_it_is(rig: Rig) {
         ("adapter = 'opnai'", "bad.toml: acme", "no adapter 'opnai'", "Use one of"),
         ("base_url = 'https://u:p@x.example'", "bad.toml: acme", "user name or password", "Leave out"),
         ("base_url = 'ftp://x.example'", "bad.toml: acme", "not an http or https address", "Write it like"),
+        ("adapter = 'openai'", "bad.toml: acme", "has no base_url", "Say where its server is"),
         ("adapter = 'sandbox'", "bad.toml: acme", "no adapter 'sandbox'", "Use one of"),
         ("[[model]]\nkey = 'a'\nnme = 'A'", "bad.toml: acme/a", "unknown field `nme`", "README"),
         ("key_env = ['sk-123']", "bad.toml: acme", "is no name of a variable", "README"),
