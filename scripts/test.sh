@@ -34,6 +34,7 @@ step 'tools' bash scripts/tools.sh
 # Without tools or scripts nothing below can be right.
 ((${#steps_failed[@]} == 0)) || exit 1
 step 'assets' bash scripts/assets.sh
+step 'SDKs' bash scripts/sdks.sh
 ((${#steps_failed[@]} == 0)) || exit 1
 step 'format, lints, house rules' bash scripts/check.sh
 step 'tests' unit_tests

@@ -1,20 +1,20 @@
 //! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
 
+mod check;
+
 use crate::{
-    capability::RESERVED,
     id::ModelId,
     overlay::{self, Fault},
-    param,
     price::Price,
     request::{Kind, Mode},
-    size::{Makes, Size, decimal, parse_ratio},
+    size::{Makes, Size, decimal},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
     ops::RangeInclusive,
 };
-use toml::{Table, Value};
+use toml::Table;
 
 /// One vendor as its file describes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +57,21 @@ pub struct Service {
     pub key_env: Vec<Vec<String>>,
     /// The variable of the vendor's base URL stands for that of all its services.
     pub base_url: String,
+}
+
+/// Where calls go and with which keys: a vendor itself, or one of its services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account<'a> {
+    pub service: Option<&'a str>,
+    /// Sets of variables; none where no key is needed.
+    pub key_env: Vec<&'a [String]>,
+    pub base_url: &'a str,
+}
+
+impl VendorCard {
+    pub fn needs_key(&self) -> bool {
+        !self.key_env.is_empty() || !self.services.is_empty()
+    }
 }
 
 /// One model as its entry describes it. The README of `catalog/` explains each field once.
@@ -167,6 +182,9 @@ pub struct Voice {
     pub id: String,
     pub name: String,
     pub language: String,
+    /// The vendor's own name of it, where that is another; callers do not see it.
+    #[serde(default, skip_serializing)]
+    pub vendor_id: Option<String>,
 }
 
 /// How long a model's calls and tasks may take.
@@ -267,10 +285,10 @@ impl Catalog {
         let mut all = Self { laid_over: over.len(), ..Self::default() };
         for file in overlay::read(own, over)? {
             let vendor = file.vendor;
-            check_vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
+            check::vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
             for mut model in file.model {
                 model.provider.clone_from(&vendor.id);
-                check_entry(&model).map_err(|why| Fault::new(&model.origin, &model.id(), why))?;
+                check::model(&vendor, &model).map_err(|why| Fault::new(&model.origin, &model.id(), why))?;
                 all.by_id.insert(model.id(), all.models.len());
                 all.models.push(model);
             }
@@ -291,60 +309,64 @@ impl Catalog {
     pub fn vendor(&self, id: &str) -> Option<&VendorCard> {
         self.vendors.iter().find(|vendor| vendor.id == id)
     }
-}
 
-fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
-    // It is part of addresses and, in capitals, of variables.
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if vendor.id.len() > 40 || !vendor.id.starts_with(|c: char| c.is_ascii_lowercase()) || !vendor.id.bytes().all(fits)
-    {
-        return Err("the id must begin with a letter and have at most 40 of a-z, 0-9 and -".to_owned());
-    }
-    let variable = |name: &&String| {
-        let mut bytes = name.bytes();
-        bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-            && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
-    let services = vendor.services.iter().flat_map(|service| service.key_env.iter().flatten());
-    match vendor.key_env.iter().chain(services).chain(&vendor.base_url_env).find(|name| !variable(name)) {
-        Some(name) => Err(format!("'{name}' is no name of a variable; keys themselves do not belong into this file")),
-        None => Ok(()),
+    /// The vendor's own account, where a model needs it, and those of its services.
+    pub fn accounts<'a>(&self, card: &'a VendorCard) -> Vec<Account<'a>> {
+        let is_own = |model: &Model| model.provider == card.id && model.service.is_none();
+        let own = (card.services.is_empty() || self.models.iter().any(is_own)).then(|| Account {
+            service: None,
+            key_env: if card.key_env.is_empty() { Vec::new() } else { vec![card.key_env.as_slice()] },
+            base_url: &card.base_url,
+        });
+        let services = card.services.iter().map(|service| Account {
+            service: Some(&service.id),
+            key_env: service.key_env.iter().map(Vec::as_slice).collect(),
+            base_url: &service.base_url,
+        });
+        own.into_iter().chain(services).collect()
     }
 }
 
-fn check_entry(model: &Model) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if model.key.is_empty() || model.key.len() > 100 || !model.key.bytes().all(fits) {
-        return Err("the key must be 1 to 100 letters, digits, dots, - and _".to_owned());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VENDOR: &str = "[vendor]\nid = 'mixed'\nname = 'Mixed'\nbase_url = 'https://own.example'\n";
+    const SERVICE: &str = "[[vendor.service]]\nid = 'clips'\nkey_env = [['TOKEN'], ['ID', 'SECRET']]\nbase_url = 'https://clips.example'\n";
+
+    fn model(service: &str) -> String {
+        format!("[[model]]\nkey = 'm'\nname = 'M'\ntype = 'image'\nform = 'f'\n{service}\n")
     }
-    for (level, ratios) in &model.resolutions {
-        let ratios = ratios.as_table().ok_or_else(|| format!("resolutions.{level} is no table"))?;
-        for (ratio, size) in ratios {
-            let size = size.as_str().and_then(Size::parse);
-            size.ok_or_else(|| format!("resolutions.{level}.'{ratio}' is no size such as 1280*720"))?;
-            parse_ratio(ratio).ok_or_else(|| format!("resolutions.{level}: '{ratio}' is no ratio such as 16:9"))?;
-        }
+
+    fn parse(text: &str) -> Result<Catalog, String> {
+        Catalog::parse(&[("mixed.toml", text)]).map_err(|fault| fault.to_string())
     }
-    for (key, label) in &model.durations {
-        let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
-        fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
+
+    #[test]
+    fn services_are_accounts_of_their_own() {
+        let all = parse(&format!("{VENDOR}{SERVICE}{}", model("service = 'clips'"))).unwrap();
+        let accounts = all.accounts(&all.vendors[0]);
+        let [clips] = accounts.as_slice() else { panic!("{accounts:?}") };
+        assert_eq!((clips.service, clips.base_url), (Some("clips"), "https://clips.example"));
+        assert_eq!(clips.key_env, [vec!["TOKEN".to_owned()], vec!["ID".to_owned(), "SECRET".to_owned()]]);
+        // A model without a service needs the vendor's own.
+        let both = parse(&format!("{VENDOR}key_env = ['OWN']\n{SERVICE}{}", model(""))).unwrap();
+        let services: Vec<_> = both.accounts(&both.vendors[0]).iter().map(|account| account.service).collect();
+        assert_eq!(services, [None, Some("clips")]);
     }
-    for (name, spec) in &model.params {
-        if RESERVED.contains(&name.as_str()) {
-            return Err(format!("params.{name}: the name is taken by a field of every model"));
-        }
-        param::check(spec).map_err(|why| format!("params.{name}: {why}"))?;
-    }
-    for (level, few) in &model.durations_at {
-        let known = model.resolutions.contains_key(level) && few.iter().all(|one| model.durations.contains_key(one));
-        let known = known && !few.is_empty();
-        known.then_some(()).ok_or_else(|| format!("durations_at.{level} is not some durations of a level"))?;
-    }
-    if let Some(Makes::Range(bounds)) = &model.makes {
-        bounds.check()?;
-    }
-    match model.n_per_call {
-        0 => Err("n_per_call is at least 1".to_owned()),
-        _ => Ok(()),
+
+    #[test]
+    fn a_model_names_a_service_that_is_there() {
+        let wrong = |text: String, why: &str| {
+            let error = parse(&text).map(|_| ()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        };
+        wrong(
+            format!("{VENDOR}{SERVICE}{}", model("service = 'speech'")),
+            "mixed/m: its vendor has no service 'speech'",
+        );
+        wrong(format!("{VENDOR}{SERVICE}{}", model("")), "mixed/m: it must name one of its vendor's services");
+        wrong(format!("{VENDOR}{SERVICE}{SERVICE}"), "'clips' stands twice");
+        wrong(format!("{VENDOR}{}", SERVICE.replace("['TOKEN']", "[]")), "none of them empty");
     }
 }

@@ -163,6 +163,10 @@ pub struct Slot {
     /// Not before this moment.
     #[serde(default)]
     pub due: Stamp,
+    /// The vendor's key that this slot goes on with, by the name of its first variable. What one key
+    /// has uploaded or submitted no other may know of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The first submission of this round whose outcome is unknown, while its key may absorb a repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Sent>,
@@ -187,6 +191,7 @@ impl Slot {
             polls: 0,
             copies: 0,
             due: Stamp::default(),
+            key: None,
             open: None,
             doubt: None,
             accepted_at: None,
@@ -198,6 +203,12 @@ impl Slot {
     fn is_unsent(&self) -> bool {
         use SlotState::{Ready, Searching, Sending};
         matches!(self.state, Ready { .. } | Sending { .. } | Searching { .. })
+    }
+
+    /// Whether only the key that it went out with may go on: the vendor has accepted something of it,
+    /// or may have.
+    pub fn is_bound(&self) -> bool {
+        self.accepted_at.is_some() || self.open.is_some()
     }
 
     /// Puts the mark where a restart finds it: with the job, once the vendor has accepted one.

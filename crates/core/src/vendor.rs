@@ -5,7 +5,7 @@
 //! engine stores the [`Mark`] *before* every send, so that a crash resumes at the right step.
 
 use crate::{
-    Error, Stamp,
+    Error, ErrorKind, Stamp,
     catalog::Model,
     price::Cost,
     request::{Checked, Warning},
@@ -48,6 +48,27 @@ pub trait Vendor: Send + Sync {
     /// Reads the answer of [`Vendor::search`]: the mark of the job that was found, or nothing.
     fn found(&self, _job: &Job<'_>, _mark: &Mark, _answer: &Answer) -> Result<Option<Mark>, Error> {
         Ok(None)
+    }
+
+    /// The cheapest call that costs nothing and tells a good key from a bad one, where there is one.
+    /// The service is that of [`Model::service`].
+    fn check(&self, _credential: &Credential, _base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        None
+    }
+
+    /// Reads the answer of [`Vendor::check`]. Only [`ErrorKind::VendorAuth`] and
+    /// [`ErrorKind::VendorBalance`] speak against the key.
+    fn checked(&self, _credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        let status = answer.status;
+        match status {
+            200..=299 => Ok(()),
+            401 | 403 => {
+                let message = format!("The vendor does not accept this key: HTTP {status}.");
+                Err(Error::new(ErrorKind::VendorAuth, message))
+            }
+            402 => Err(Error::new(ErrorKind::VendorBalance, "The account has no balance or quota left: HTTP 402.")),
+            _ => Err(Error::new(ErrorKind::Unclear, format!("The answer does not tell: HTTP {status}."))),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! backup was taken. A slot in doubt therefore sends no paid call as if it were the first.
 //!
 //! With a key, the same one goes out again: it is made of the task, the slot and the round, so it
-//! is the one that the other life used. Where lost submissions can be searched, this one is
+//! is the one that the other life used; but if the vendor has several keys of ours, that life may
+//! have used another of them, which does not know this one's idempotency keys. Where lost submissions can be searched, this one is
 //! searched first. With neither, a person decides, and no policy does: it was made for one lost
 //! answer, not for a day's work of them.
 
@@ -31,7 +32,8 @@ impl Cursor<'_> {
             Repeat::Keyed { .. } => {
                 // The other life may have sent it as early as the task was there.
                 let first = Sent { at: self.run.claimed.created_at, ..self.supposed(call, mark) };
-                if is_key_forgotten(&first, call) {
+                let may_be_another = self.run.account().is_ok_and(|(lane, account)| lane.has_several_keys(account));
+                if may_be_another || is_key_forgotten(&first, call) {
                     return self.hold_in_doubt(since, call, mark).await.map(Some);
                 }
                 self.slot.open = Some(first);

@@ -6,6 +6,8 @@
 //! what is not certain afterwards falls under the money rule ([`unknown`]).
 
 mod admit;
+mod check;
+mod choose;
 mod create;
 pub mod door;
 mod doubt;
@@ -15,6 +17,7 @@ pub mod fetch;
 pub mod fuzzing;
 pub mod guard;
 mod inputs;
+mod keys;
 mod lane;
 mod local;
 pub mod media;
@@ -35,8 +38,10 @@ mod watch;
 mod writes;
 
 pub use admit::{AdmitError, Admitted, Arrival};
+pub use check::{CheckError, Tried, Verdict, try_key};
+pub use keys::KeyState;
 pub use lane::{Lane, LaneState};
-pub use options::{EngineOptions, HoldPolicy, HoldRules, LaneOptions};
+pub use options::{Account, EngineOptions, HoldPolicy, HoldRules, Key, LaneOptions};
 pub use resolve::ResolveError;
 
 use door::Door;

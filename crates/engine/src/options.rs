@@ -56,10 +56,31 @@ pub struct LaneOptions {
     /// The vendor's id in the catalogue; several may share one adapter.
     pub id: String,
     pub vendor: Arc<dyn Vendor>,
-    /// Absent: nothing is sent that is not paid for already.
-    pub credential: Option<Credential>,
-    pub base_url: String,
+    pub accounts: Vec<Account>,
     pub budget: Budget,
     /// Runs of this vendor at the same time, in this process.
     pub runs_max: usize,
+}
+
+/// The vendor itself, or one of its services: where calls go, and with which keys.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub service: Option<String>,
+    /// Without a slash at its end.
+    pub base_url: String,
+    /// The name of the first key, set or not: what a slot that names none went out with.
+    pub primary: String,
+    /// None: nothing is sent.
+    pub keys: Vec<Key>,
+}
+
+/// One key of an account.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The first of its variables; empty where no key is needed.
+    pub name: String,
+    pub variables: Vec<String>,
+    /// Its share of submissions; with 0 it only goes on with what it has submitted.
+    pub weight: u32,
+    pub credential: Credential,
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Engine, internal,
+    keys::KeyAt,
     lane::Lane,
     writes::{Extras, Live},
 };
@@ -20,7 +21,7 @@ use std::{
 };
 use tracing::Instrument;
 
-/// What a vendor that was given no key is asked with: it refuses, and the job waits.
+/// What a job without a key is built with: nothing leaves with it.
 static NO_CREDENTIAL: Credential = Credential(Vec::new());
 /// A run without anything due looks again after this long; its lease will have ended before.
 const FAR: Duration = Duration::from_secs(3600);
@@ -132,7 +133,18 @@ impl Run {
     }
 
     pub(crate) fn job<'a>(&'a self, slot: &Slot, reference: &'a str) -> Result<Job<'a>, Error> {
-        let lane = &self.lane()?.options;
+        self.job_with(self.key(slot), slot, reference)
+    }
+
+    /// The same with a certain key, or none.
+    pub(crate) fn job_with<'a>(
+        &'a self,
+        key: Option<KeyAt>,
+        slot: &Slot,
+        reference: &'a str,
+    ) -> Result<Job<'a>, Error> {
+        let (lane, account) = self.account()?;
+        let credential = key.and_then(|at| lane.key(at)).map_or(&NO_CREDENTIAL, |(_, key)| &key.credential);
         Ok(Job {
             request: &self.claimed.request,
             card: self.card(),
@@ -140,8 +152,8 @@ impl Run {
             reference,
             first: slot.first,
             outputs: slot.outputs,
-            credential: lane.credential.as_ref().unwrap_or(&NO_CREDENTIAL),
-            base_url: &lane.base_url,
+            credential,
+            base_url: &lane.options.accounts[account].base_url,
             now: now(),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     door::Sent,
-    lane::Lane,
+    lane::{Lane, is_about_the_key},
     run::{Run, Stop},
     waits,
     writes::Extras,
@@ -54,16 +54,14 @@ impl Cursor<'_> {
     async fn step(&mut self) -> Result<Left, Stop> {
         match self.slot.state.clone() {
             SlotState::Ready { .. } if self.is_out_of_patience() => self.give_up().await,
-            SlotState::Ready { mark: None } => match self.ask_first() {
-                Ok((call, mark)) => self.follow(Next::Send(call, mark)).await,
-                Err(error) => self.fail(error).await,
+            SlotState::Ready { .. } => match self.choose_key().await? {
+                Some(left) => Ok(left),
+                None => self.begin().await,
             },
-            SlotState::Ready { mark: Some(mark) } | SlotState::Accepted { mark } => {
-                match self.ask_next(&mark, &Reply::Due) {
-                    Ok(next) => self.follow(next).await,
-                    Err(error) => self.fail(error).await,
-                }
-            }
+            SlotState::Accepted { mark } => match self.missing_key() {
+                Some(variable) => self.wait_for_key(&variable).await,
+                None => self.resume(&mark).await,
+            },
             SlotState::Sending { sent, mark } => {
                 self.unknown(sent, mark, "Pixel stopped while the request was on its way").await
             }
@@ -71,6 +69,23 @@ impl Cursor<'_> {
             SlotState::Fetching { mark, outputs } => self.collect(mark, outputs).await,
             SlotState::Held { .. } => self.hold_ran_out().await,
             SlotState::Done { .. } | SlotState::Failed { .. } => self.leave().await,
+        }
+    }
+
+    async fn begin(&mut self) -> Result<Left, Stop> {
+        match self.slot.state.clone() {
+            SlotState::Ready { mark: Some(mark) } => self.resume(&mark).await,
+            _ => match self.ask_first() {
+                Ok((call, mark)) => self.follow(Next::Send(call, mark)).await,
+                Err(error) => self.fail(error).await,
+            },
+        }
+    }
+
+    async fn resume(&mut self, mark: &Mark) -> Result<Left, Stop> {
+        match self.ask_next(mark, &Reply::Due) {
+            Ok(next) => self.follow(next).await,
+            Err(error) => self.fail(error).await,
         }
     }
 
@@ -142,6 +157,7 @@ impl Cursor<'_> {
                     }
                     Err(error) => match self.free_call_failed(error, is_refusal) {
                         Ok(wait) => return self.repeat_free(wait).await.map(|_| None),
+                        Err(error) if self.can_switch(&error) => return self.switch_key().await.map(|_| None),
                         Err(error) => return self.fail(error).await.map(|_| None),
                     },
                 }
@@ -157,9 +173,9 @@ impl Cursor<'_> {
     fn free_call_failed(&self, error: Error, is_refusal: bool) -> Result<Option<Duration>, Error> {
         // A refused credential must not end a job that was paid for: its owner may mend it.
         let paid_for = self.slot.accepted_at.is_some();
-        let credential = matches!(error.kind, ErrorKind::VendorAuth | ErrorKind::VendorBalance);
-        if credential && let Ok(lane) = self.run.lane() {
-            lane.note(&error);
+        let credential = is_about_the_key(&error);
+        if credential && let (Ok(lane), Some(key)) = (self.run.lane(), self.run.key(&self.slot)) {
+            lane.note(key, &error);
         }
         match error.kind.advice() {
             Advice::Repeat | Advice::Unclear => Ok(error.retry_after),
@@ -188,7 +204,7 @@ impl Cursor<'_> {
     }
 
     /// The time that an accepted job still has.
-    fn until_deadline(&self) -> Duration {
+    pub(crate) fn until_deadline(&self) -> Duration {
         let deadline = Duration::from_secs(self.run.card().times.deadline_s);
         self.slot.accepted_at.map_or(Duration::MAX, |at| at.plus(deadline).since(now()))
     }
@@ -212,7 +228,9 @@ impl Cursor<'_> {
     async fn give_up(&mut self) -> Result<Left, Stop> {
         if let Some(sent) = self.slot.open.take() {
             let mark = sent.back.clone().unwrap_or_default();
-            return self.hold(sent, mark, "it could not be sent again in time").await;
+            let why = self.missing_key().map(|variable| crate::choose::key_is_gone(&variable));
+            let why = why.unwrap_or_else(|| "it could not be sent again in time".to_owned());
+            return self.hold(sent, mark, &why).await;
         }
         match self.slot.doubt.filter(|_| !self.run.lane().is_ok_and(Lane::is_free)) {
             Some(since) => self.hold_unasked(since).await,

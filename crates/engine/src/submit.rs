@@ -2,7 +2,7 @@
 
 use crate::{
     door,
-    lane::Lane,
+    keys::KEYLESS_WAIT,
     pause,
     run::Stop,
     step::{Cursor, Left},
@@ -18,8 +18,8 @@ use pixel_store::{AttemptOutcome, Budget, Job, NewAttempt, crash, new_attempt_id
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// How soon a task whose vendor has no key here looks again.
-const KEYLESS_WAIT: Duration = Duration::from_secs(30);
+/// How long a vendor's whole queue pauses at most because it asked to slow down.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A vendor's raw answer is kept to this length.
 const DETAIL_BYTES: usize = 4096;
 /// A longer name of a job is kept as its hash.
@@ -37,7 +37,7 @@ impl Cursor<'_> {
             // What begins now would be cut off, and nobody could say what became of it.
             return self.leave_until(now()).await.map(|_| None);
         }
-        if !self.run.lane().is_ok_and(Lane::has_credential) {
+        if self.run.key(&self.slot).is_none() {
             return self.leave_until(now().plus(KEYLESS_WAIT)).await.map(|_| None);
         }
         if self.run.engine.pause().is_some() {
@@ -155,7 +155,9 @@ impl Cursor<'_> {
         let detail = describe(&answer);
         let error = match self.ask_next(&mark, &Reply::Answer(answer)) {
             Ok(next) => {
-                self.run.lane().iter().for_each(|lane| lane.admitted());
+                if let (Ok(lane), Some(key)) = (self.run.lane(), self.run.key(&self.slot)) {
+                    lane.admitted(key);
+                }
                 self.outcome(&sent, "accepted", None);
                 if let Next::Wait(_, mark) | Next::Send(_, mark) = &next {
                     self.name_job(mark);
@@ -167,8 +169,8 @@ impl Cursor<'_> {
             }
             Err(error) => error,
         };
-        if let Ok(lane) = self.run.lane() {
-            lane.note(&error);
+        if let (Ok(lane), Some(key)) = (self.run.lane(), self.run.key(&self.slot)) {
+            lane.note(key, &error);
         }
         crash::point!("submit.refused");
         match error.kind.advice() {
@@ -176,7 +178,10 @@ impl Cursor<'_> {
             Advice::Repeat => self.refused_for_now(&sent, error, detail).await.map(|_| None),
             Advice::Fail => {
                 self.outcome(&sent, "refused", Some(detail));
-                self.fail(error).await.map(|_| None)
+                match self.can_switch(&error) {
+                    true => self.switch_key().await.map(|_| None),
+                    false => self.fail(error).await.map(|_| None),
+                }
             }
         }
     }
@@ -185,14 +190,24 @@ impl Cursor<'_> {
     async fn refused_for_now(&mut self, sent: &Sent, error: Error, detail: String) -> Result<Left, Stop> {
         self.outcome(sent, "refused", Some(detail));
         self.go_back(sent);
-        if error.kind == ErrorKind::RateLimited
-            && let Ok(lane) = self.run.lane()
-        {
-            // What is true of this request is true of the vendor's whole queue.
-            lane.pause(error.retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60)));
-        }
         let least = Duration::from_secs(1);
-        let wait = error.retry_after.map(|hint| crate::waits::jitter(hint.max(least) * 11 / 10));
+        let mut wait = error.retry_after.map(|hint| crate::waits::jitter(hint.max(least) * 11 / 10));
+        if error.kind == ErrorKind::RateLimited
+            && let (Ok((lane, account)), Some(key)) = (self.run.account(), self.run.key(&self.slot))
+        {
+            let asked = error.retry_after.unwrap_or(least).max(least);
+            if lane.has_one_key() {
+                // What is true of this request is true of the vendor's whole queue.
+                lane.pause(error.retry_after.unwrap_or(least).min(PAUSE_MAX));
+            } else {
+                lane.limit(key, asked);
+                if self.can_switch(&error) {
+                    return self.switch_key().await;
+                }
+                // Whichever key is the first to be free again.
+                wait = Some(crate::waits::jitter(lane.keys_wait(account).max(least)));
+            }
+        }
         self.try_again(wait).await
     }
 
@@ -216,8 +231,13 @@ impl Cursor<'_> {
 impl Cursor<'_> {
     /// Adds to the outcome which of the vendor's jobs the submission became.
     pub(crate) fn name_job(&mut self, mark: &Mark) {
-        let Ok(lane) = self.run.lane() else { return };
-        let name = lane.options.vendor.job_name(mark).map(|name| match name.len() {
+        let Ok((lane, account)) = self.run.account() else { return };
+        let name = lane.options.vendor.job_name(mark).map(|name| match &lane.options.accounts[account].service {
+            // Services count their jobs each for itself.
+            Some(service) => format!("{service} {name}"),
+            None => name,
+        });
+        let name = name.map(|name| match name.len() {
             0..=JOB_NAME_BYTES => name,
             _ => Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
         });

@@ -139,18 +139,37 @@ impl Cursor<'_> {
     }
 
     /// `None`: the vendor has no look-up. `Err`: it could not be asked.
-    async fn look_up(&self, mark: &Mark) -> Option<Result<Option<Mark>, String>> {
+    async fn look_up(&mut self, mark: &Mark) -> Option<Result<Option<Mark>, String>> {
         let reference = self.run.reference(&self.slot);
-        let job = self.run.job(&self.slot, &reference).ok()?;
-        let vendor = &self.run.lane().ok()?.options.vendor;
-        let call = vendor.search(&job, mark)?;
-        crash::point!("search.sending");
-        let sent = self.run.engine.0.door.send(&call).await;
-        crash::point!("search.answered");
-        Some(match sent {
-            door::Sent::Answer(answer) => vendor.found(&job, mark, &answer).map_err(|error| error.message),
-            door::Sent::Unsent { why } | door::Sent::Unclear { why } => Err(why),
-        })
+        let run = self.run;
+        let lane = run.lane().ok()?;
+        let vendor = &lane.options.vendor;
+        vendor.search(&run.job(&self.slot, &reference).ok()?, mark)?;
+        let keys = match run.search_keys(&self.slot) {
+            Ok(keys) => keys,
+            Err(error) => return Some(Err(error.message)),
+        };
+        for at in keys {
+            let job = run.job_with(Some(at), &self.slot, &reference).ok()?;
+            let call = vendor.search(&job, mark)?;
+            crash::point!("search.sending");
+            let sent = run.engine.0.door.send(&call).await;
+            crash::point!("search.answered");
+            let found = match sent {
+                door::Sent::Answer(answer) => vendor.found(&job, mark, &answer).map_err(|error| error.message),
+                door::Sent::Unsent { why } | door::Sent::Unclear { why } => Err(why),
+            };
+            match found {
+                Ok(None) => {}
+                Ok(Some(mark)) => {
+                    let name = lane.key(at).map(|(_, key)| key.name.clone());
+                    self.slot.key = name.filter(|name| !name.is_empty());
+                    return Some(Ok(Some(mark)));
+                }
+                Err(why) => return Some(Err(why)),
+            }
+        }
+        Some(Ok(None))
     }
 }
 

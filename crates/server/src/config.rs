@@ -138,7 +138,11 @@ pub fn resolve(
     let warnings = check::warnings(&settings, &layers, &variables, catalog);
     let mut keys = vendors::keys(&variables, catalog);
     if settings.bucket.is_some() {
-        keys.extend(bucket::KEYS.map(|name| (name.to_owned(), vendors::source(&variables, name))));
+        keys.extend(bucket::KEYS.map(|name| show::Named {
+            name: name.to_owned(),
+            source: vendors::source(&variables, name),
+            value: None,
+        }));
     }
     let rows = show::rows(&layers, &settings, &keys);
     Ok(Loaded { settings, warnings, rows })

@@ -1,8 +1,9 @@
 //! `pixel doctor`: looks at everything that Pixel needs, and says what is missing and what to do.
 //!
-//! It changes nothing: no folder is made, no table, no call to a vendor. In a bucket, a small object
-//! is written and deleted.
+//! It changes nothing: no folder is made, no table. In a bucket, a small object is written and
+//! deleted; with each vendor key, one call is made that costs nothing.
 
+mod keys;
 mod machine;
 mod surroundings;
 
@@ -63,6 +64,7 @@ pub fn examine(loaded: Result<(&Loaded, &Catalog), &Problems>, environment: &Env
             checks.extend(surroundings::bucket(settings));
             checks.push(surroundings::address(settings));
             checks.extend(surroundings::vendors(settings, catalog));
+            checks.extend(keys::tried(settings, catalog));
         }
     }
     checks.extend(machine::programs(environment));

@@ -154,8 +154,8 @@ fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings
     let is_local = !card.is_remote();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
-    let (credential, base_url) = (own.credential.clone(), own.base_url.clone());
-    Some(LaneOptions { id: card.id.clone(), vendor, credential, base_url, budget, runs_max })
+    let accounts = own.accounts.iter().map(|own| own.account.clone()).collect();
+    Some(LaneOptions { id: card.id.clone(), vendor, accounts, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {

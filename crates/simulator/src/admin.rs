@@ -5,7 +5,8 @@ use crate::{
     fault::{Fault, Stage},
     script::{Script, Scripts},
     state::Shared,
-    vendor::{self, Asked, KEY, SECRET},
+    vendor::{Asked, KEY, SECRET},
+    vendors,
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -15,8 +16,8 @@ pub(crate) async fn answer(asked: &Asked, shared: &Shared) -> Whole {
         (&Method::GET, "/") => Whole::new(200, "text/plain; charset=utf-8", help(asked)),
         (&Method::GET, "/_ledger") => {
             let (marker, vendor) = (asked.parameter("marker"), asked.parameter("vendor"));
-            if let Some(name) = vendor.filter(|name| vendor::all().iter().all(|vendor| vendor.id() != *name)) {
-                let known: Vec<_> = vendor::all().iter().map(|vendor| vendor.id()).collect();
+            if let Some(name) = vendor.filter(|name| vendors::ALL.iter().all(|vendor| vendor.id() != *name)) {
+                let known: Vec<_> = vendors::ALL.iter().map(|vendor| vendor.id()).collect();
                 return wrong(400, &format!("vendor: there is no '{name}' here, but {}", known.join(", ")));
             }
             Whole::json(200, &shared.state().ledger.to_json(marker, vendor))
@@ -67,7 +68,7 @@ async fn faults(shared: &Shared) -> Whole {
 
 fn help(asked: &Asked) -> String {
     let host = asked.header("host").unwrap_or("127.0.0.1:9900");
-    let bases: String = vendor::all()
+    let bases: String = vendors::ALL
         .iter()
         .map(|vendor| {
             let (name, path) = vendor.base_url();
@@ -76,7 +77,7 @@ fn help(asked: &Asked) -> String {
         .collect();
     format!(
         "Pixel's vendor simulator.\n\n\
-         It speaks these vendors' wire forms. The only key it knows is {KEY} (and the secret {SECRET}):\n\n{bases}\n\
+         It speaks these vendors' wire forms. The only key it knows is {KEY} (and the secret {SECRET}); {KEY}-2 to {KEY}-9 are other accounts:\n\n{bases}\n\
          GET    /_ledger?marker=&vendor=  what was accepted, and how often things were asked\n\
          GET    /_script                  the behaviour in effect\n\
          POST   /_script                  sets it, for all or for one marker: \

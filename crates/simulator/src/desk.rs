@@ -15,9 +15,10 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
+    let vendor = vendor.service(&asked.path).unwrap_or(vendor);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
-        return vendor.refused(Refusal::Unauthorized).into();
+        return vendor.refused_to(asked, Refusal::Unauthorized).into();
     }
     let Some(name) = vendor.replays(asked) else { return fresh(vendor, asked, shared).await };
     let first = shared.state().replays.of(vendor.id(), name);
@@ -36,7 +37,7 @@ async fn fresh(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> A
     match vendor.read(asked) {
         Ok(Ask::Submit(order)) => submit(vendor, asked, *order, shared).await,
         Ok(Ask::Poll(id)) => poll(vendor, asked, &id, shared).await,
-        Ok(Ask::Search(reference)) => search(vendor, &reference, shared).into(),
+        Ok(Ask::Search(reference)) => search(vendor, asked, &reference, shared).into(),
         Ok(Ask::Retrieve(id)) => retrieve(vendor, asked, &id, shared).await.into(),
         Ok(Ask::Said(whole)) => whole.into(),
         Ok(Ask::Nothing) => {
@@ -62,33 +63,37 @@ async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared
         tokio::time::sleep(taken.latency).await;
     }
     if taken.conflict {
-        return vendor.refused(Refusal::Unprocessable).into();
+        return vendor.refused_to(asked, Refusal::Unprocessable).into();
+    }
+    if taken.used {
+        return vendor.used_reference().into();
     }
     let pace = Duration::from_millis(taken.script.pace_ms);
-    let Some(id) = &taken.job else { return turned_down(vendor, &taken, pace) };
-    let good = if blocking { outcome(vendor, id, asked, shared).await } else { acceptance(vendor, id, shared) };
+    let Some(id) = &taken.job else { return turned_down(vendor, asked, &taken, pace) };
+    let good = if blocking { outcome(vendor, id, asked, shared).await } else { acceptance(vendor, id, asked, shared) };
     match &taken.rule {
         None => good.into(),
         Some(rule) => match rule.kind {
             Fault::MissingId => without_id(vendor, id, good, blocking, shared).into(),
             Fault::ReusedId => with_earlier_id(vendor, id, good, shared).into(),
-            _ => spoil::api(rule, vendor, pace, || good),
+            _ => spoil::api(rule, |refusal| vendor.refused_to(asked, refusal), pace, || good),
         },
     }
 }
 
 /// Not accepted.
-fn turned_down(vendor: &'static dyn Vendor, taken: &Taken, pace: Duration) -> Answer {
+fn turned_down(vendor: &'static dyn Vendor, asked: &Asked, taken: &Taken, pace: Duration) -> Answer {
+    let refused = |refusal| vendor.refused_to(asked, refusal);
     match &taken.rule {
-        Some(rule) => spoil::api(rule, vendor, pace, || vendor.refused(Refusal::Error)),
-        None => vendor.refused(Refusal::Error).into(),
+        Some(rule) => spoil::api(rule, refused, pace, || refused(Refusal::Error)),
+        None => refused(Refusal::Error).into(),
     }
 }
 
-fn acceptance(vendor: &'static dyn Vendor, id: &str, shared: &Shared) -> Whole {
+fn acceptance(vendor: &'static dyn Vendor, id: &str, asked: &Asked, shared: &Shared) -> Whole {
     match shared.state().jobs.get(id) {
         Some(job) => vendor.accepted(&job.facts()),
-        None => vendor.refused(Refusal::Error),
+        None => vendor.refused_to(asked, Refusal::Error),
     }
 }
 
@@ -96,17 +101,17 @@ fn acceptance(vendor: &'static dyn Vendor, id: &str, shared: &Shared) -> Whole {
 async fn outcome(vendor: &'static dyn Vendor, id: &str, asked: &Asked, shared: &Shared) -> Whole {
     let end = {
         let state = shared.state();
-        let Some(job) = state.jobs.get(id) else { return vendor.refused(Refusal::Error) };
+        let Some(job) = state.jobs.get(id) else { return vendor.refused_to(asked, Refusal::Error) };
         job.rule(Stage::Poll, 0).map(|rule| rule.kind).filter(|kind| kind.group() == Group::End)
     };
     match end {
-        Some(Fault::JobModerated) => vendor.refused(Refusal::Moderation),
-        Some(_) => vendor.refused(Refusal::Error),
+        Some(Fault::JobModerated) => vendor.refused_to(asked, Refusal::Moderation),
+        Some(_) => vendor.refused_to(asked, Refusal::Error),
         None => {
             let results = results(id, asked, shared).await;
             match shared.state().jobs.get(id) {
                 Some(job) => vendor.made(&job.facts(), &results),
-                None => vendor.refused(Refusal::Error),
+                None => vendor.refused_to(asked, Refusal::Error),
             }
         }
     }
@@ -116,7 +121,13 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     let (rule, progress, pace) = {
         let mut state = shared.state();
         let state = &mut *state;
-        let Some(job) = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id()) else {
+        let known = state.jobs.get_mut(id).filter(|job| job.vendor.id() == vendor.id());
+        if known.as_ref().is_some_and(|job| job.entry.account.as_deref() != asked.account()) {
+            state.ledger.violate(format!("{}: the job {id} was asked for with another account's key", vendor.id()));
+        }
+        let is_known =
+            |job: &&mut Job| job.entry.account.as_deref() == asked.account() && vendor.knows(&job.facts(), asked);
+        let Some(job) = known.filter(is_known) else {
             let entry = crate::Entry { job: id.to_owned(), ..crate::Entry::default() };
             return vendor.polled(&crate::vendor::Facts { entry: &entry, prompt: "" }, &State::Lost).into();
         };
@@ -135,10 +146,10 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
     };
     let good = match shared.state().jobs.get(id) {
         Some(job) => vendor.polled(&job.facts(), &standing),
-        None => vendor.refused(Refusal::Error),
+        None => vendor.refused_to(asked, Refusal::Error),
     };
     match &rule {
-        Some(rule) => spoil::api(rule, vendor, pace, || good),
+        Some(rule) => spoil::api(rule, |refusal| vendor.refused_to(asked, refusal), pace, || good),
         None => good.into(),
     }
 }
@@ -147,12 +158,12 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
 async fn retrieve(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Shared) -> Whole {
     let is_own = |job: &&Job| job.vendor.id() == vendor.id();
     if shared.state().jobs.get(id).filter(is_own).is_none() {
-        return vendor.refused(Refusal::NotFound);
+        return vendor.refused_to(asked, Refusal::NotFound);
     }
     let results = results(id, asked, shared).await;
     match shared.state().jobs.get(id) {
         Some(job) => vendor.retrieved(&job.facts(), &results),
-        None => vendor.refused(Refusal::NotFound),
+        None => vendor.refused_to(asked, Refusal::NotFound),
     }
 }
 
@@ -208,10 +219,10 @@ async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     all
 }
 
-fn search(vendor: &'static dyn Vendor, reference: &str, shared: &Shared) -> Whole {
+fn search(vendor: &'static dyn Vendor, asked: &Asked, reference: &str, shared: &Shared) -> Whole {
     let mut state = shared.state();
     let state = &mut *state;
-    let job = state.referred(vendor.id(), reference);
+    let job = state.referred(vendor.id(), asked.account(), reference).filter(|job| vendor.knows(&job.facts(), asked));
     let (marker, visible) = match job {
         Some(job) => (job.entry.marker.clone(), job.age() >= SETTLE),
         None => (String::new(), false),
@@ -229,13 +240,16 @@ fn without_id(vendor: &'static dyn Vendor, id: &str, good: Whole, blocking: bool
             None => good,
         };
     }
-    edited(good, vendor.id_at(), None)
+    let at = shared.state().jobs.get(id).map_or(vendor.id_at(), |job| vendor.id_of(&job.facts()));
+    edited(good, at, None)
 }
 
 fn with_earlier_id(vendor: &'static dyn Vendor, id: &str, good: Whole, shared: &Shared) -> Whole {
     let state = shared.state();
-    match state.jobs.get(id).and_then(|job| state.earlier(job)) {
-        Some(earlier) if !vendor.id_at().is_empty() => edited(good, vendor.id_at(), Some(json!(earlier))),
+    let job = state.jobs.get(id);
+    let at = job.map_or("", |job| vendor.id_of(&job.facts()));
+    match job.and_then(|job| state.earlier(job)) {
+        Some(earlier) if !at.is_empty() => edited(good, at, Some(json!(earlier))),
         _ => good,
     }
 }

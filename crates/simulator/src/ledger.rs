@@ -29,6 +29,9 @@ pub struct Entry {
     /// The idempotency key, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The account that pays, by its key, where it is not the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The caller's own reference, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,

@@ -79,7 +79,7 @@ impl Simulator {
             let (name, path) = vendor.base_url();
             (name, format!("http://{address}/{}{path}", vendor.id()))
         };
-        vendor::all().iter().map(one).collect()
+        vendors::ALL.iter().map(one).collect()
     }
 
     /// Sets the behaviour for one marker, or for all that have none of their own.

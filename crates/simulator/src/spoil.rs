@@ -5,7 +5,7 @@ use crate::{
     fault::{Fault, Group, Stage},
     media,
     script::Rule,
-    vendor::{Refusal, Vendor},
+    vendor::Refusal,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -20,13 +20,19 @@ const DATE_AHEAD: Duration = Duration::from_secs(2);
 /// Where a redirect leads that names no other place.
 const PRIVATE: &str = "http://127.0.0.2:9/latest/meta-data/";
 
-/// An answer of a vendor's API. `good` is only asked for when the fault needs it.
-pub(crate) fn api(rule: &Rule, vendor: &dyn Vendor, pace: Duration, good: impl FnOnce() -> Whole) -> Answer {
+/// An answer of a vendor's API. `refused` has the vendor's words; `good` is only asked for when the
+/// fault needs it.
+pub(crate) fn api(
+    rule: &Rule,
+    refused: impl Fn(Refusal) -> Whole,
+    pace: Duration,
+    good: impl FnOnce() -> Whole,
+) -> Answer {
     if let Some(refusal) = refusal(rule.kind) {
-        return waiting(rule, vendor.refused(refusal)).into();
+        return waiting(rule, refused(refusal)).into();
     }
     match rule.kind {
-        Fault::ErrorBeforeAccept | Fault::ErrorAfterAccept => vendor.refused(Refusal::Error).into(),
+        Fault::ErrorBeforeAccept | Fault::ErrorAfterAccept => refused(Refusal::Error).into(),
         Fault::EndlessBody => Answer::Endless(Whole { bytes: Bytes::from_static(b"{\"pad\":\""), ..good() }),
         Fault::GarbageJson => Whole::new(200, "application/json", "{\"output\": {\"task_st").into(),
         Fault::HtmlPage => Whole::new(200, "text/html", HTML).into(),

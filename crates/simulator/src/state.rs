@@ -11,7 +11,8 @@ use crate::{
     media,
     replay::Replays,
     script::{Rule, Script, Scripts},
-    vendor::{self, Asked, Facts, Order, Unit, Vendor},
+    vendor::{Asked, Facts, Order, Unit, Vendor},
+    vendors,
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -32,14 +33,17 @@ pub(crate) struct Shared {
     one_for_all: Bytes,
 }
 
+/// What an account of a vendor knows by a name of its own.
+type Named = (&'static str, Option<String>, String);
+
 pub(crate) struct State {
     pub scripts: Scripts,
     pub ledger: Ledger,
     pub jobs: HashMap<String, Job>,
     pub replays: Replays,
-    /// Jobs by vendor and idempotency key, and by vendor and reference.
-    keys: HashMap<(&'static str, String), String>,
-    references: HashMap<(&'static str, String), String>,
+    /// Jobs by vendor, account and idempotency key, and by vendor, account and reference.
+    keys: HashMap<Named, String>,
+    references: HashMap<Named, String>,
     /// Submissions that arrived, for chance.
     received: u64,
     pub running: usize,
@@ -95,6 +99,8 @@ pub(crate) struct Taken {
     pub flushed: Option<oneshot::Receiver<io::Result<()>>>,
     /// The key was used before with another request.
     pub conflict: bool,
+    /// The reference was used before, and must not be.
+    pub used: bool,
 }
 
 impl Shared {
@@ -149,13 +155,18 @@ impl Shared {
         // Only a connection that was used before is closed on reuse.
         let rule = rule.filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
         let latency = draw.latency;
-        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false };
+        let mut taken = Taken { script, latency, rule, job: None, flushed: None, conflict: false, used: false };
         let request_sha256 = match self.memory {
             Memory::Whole => hex(&Sha256::digest(&asked.body)),
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
-        let known = order.key.as_ref().and_then(|key| state.keys.get(&(vendor.id(), key.clone()))).cloned();
+        let account = asked.account().map(ToOwned::to_owned);
+        let named = |name: &String| (vendor.id(), account.clone(), name.clone());
+        let is_known = |reference: &String| state.references.contains_key(&named(reference));
+        taken.used = !refused && order.unique && order.reference.as_ref().is_some_and(is_known);
+        let refused = refused || taken.used;
+        let known = order.key.as_ref().and_then(|key| state.keys.get(&named(key))).cloned();
         let fate = match (&known, refused) {
             (_, true) => Fate::Refused,
             (Some(_), false) => Fate::Repeated,
@@ -171,6 +182,7 @@ impl Shared {
             }
             (Fate::Accepted, _) => {
                 let entry = entry(state.ledger.next(), vendor, marker, &order, request_sha256, &taken.script);
+                let entry = Entry { account, ..entry };
                 taken.flushed = self.journal.as_ref().map(|journal| journal.append(&entry));
                 taken.job = Some(entry.job.clone());
                 state.ledger.enter(entry.clone());
@@ -215,10 +227,10 @@ impl State {
     fn keep(&mut self, job: Job) {
         let (id, vendor) = (job.entry.job.clone(), job.vendor.id());
         if let Some(key) = &job.entry.key {
-            self.keys.insert((vendor, key.clone()), id.clone());
+            self.keys.insert((vendor, job.entry.account.clone(), key.clone()), id.clone());
         }
         if let Some(reference) = &job.entry.reference {
-            self.references.insert((vendor, reference.clone()), id.clone());
+            self.references.insert((vendor, job.entry.account.clone(), reference.clone()), id.clone());
         }
         self.jobs.insert(id, job);
     }
@@ -226,7 +238,7 @@ impl State {
     /// Takes up a job of an earlier life.
     fn restore(&mut self, entry: Entry) {
         // A ledger may name a vendor that this version does not speak.
-        let Some(vendor) = vendor::all().iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
+        let Some(vendor) = vendors::ALL.iter().copied().find(|vendor| vendor.id() == entry.vendor) else { return };
         let ordinal = self.ledger.counts(vendor.id(), &entry.marker).accepted;
         self.ledger.restore(vendor.id(), entry.clone());
         let script = self.scripts.of(&entry.marker);
@@ -234,8 +246,8 @@ impl State {
         self.keep(Job::new(vendor, entry, script, ordinal));
     }
 
-    pub fn referred(&self, vendor: &'static str, reference: &str) -> Option<&Job> {
-        self.jobs.get(self.references.get(&(vendor, reference.to_owned()))?)
+    pub fn referred(&self, vendor: &'static str, account: Option<&str>, reference: &str) -> Option<&Job> {
+        self.jobs.get(self.references.get(&(vendor, account.map(ToOwned::to_owned), reference.to_owned()))?)
     }
 
     /// The id of a job of this vendor that was accepted before that one, and that was asked for.
@@ -296,6 +308,7 @@ fn entry(
         marker,
         prompt: Entry::start_of(&order.prompt),
         key: order.key.clone(),
+        account: None,
         reference: order.reference.clone(),
         request_sha256,
         unit: order.unit.name().to_owned(),

@@ -2,25 +2,19 @@
 //! scripts and faults) is the same for all and knows no vendor.
 //!
 //! To add a vendor: its file in `vendors`, written from the vendor's documents and never from an
-//! adapter, and its line in [`all`].
+//! adapter, and its line in the list `vendors::ALL`.
 
-use crate::{
-    answer::Whole,
-    vendors::{dashscope::Dashscope, lab::Lab, openai::OpenAi, pixverse::PixVerse},
-};
+use crate::answer::Whole;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-/// The only key that the simulator knows.
+/// The key of the account that is there from the start. `test-key-2` to `test-key-9` are keys of
+/// accounts of their own: none knows of the others' jobs, references and idempotency keys.
 pub const KEY: &str = "test-key";
+const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
-
-/// Every vendor that is spoken.
-pub(crate) fn all() -> &'static [&'static dyn Vendor] {
-    &[&OpenAi, &Dashscope, &PixVerse, &Lab]
-}
 
 pub(crate) trait Vendor: Send + Sync {
     /// Its prefix on the port, and its name in the ledger.
@@ -30,9 +24,14 @@ pub(crate) trait Vendor: Send + Sync {
     /// documents: name, and what follows the prefix.
     fn base_url(&self) -> (&'static str, &'static str);
 
+    /// Who answers at this path, where a vendor has services with a credential and words of their own.
+    fn service(&self, _path: &str) -> Option<&'static dyn Vendor> {
+        None
+    }
+
     /// Whether the request carries the key, or a signature made with key and secret.
     fn admits(&self, asked: &Asked) -> bool {
-        asked.bearer() == Some(KEY)
+        asked.bearer() == Some(KEY) || asked.account().is_some()
     }
 
     /// What names a request: the vendor answers a name that it knows with its first answer.
@@ -46,6 +45,16 @@ pub(crate) trait Vendor: Send + Sync {
     /// Says no in the vendor's words.
     fn refused(&self, refusal: Refusal) -> Whole;
 
+    /// The same, for a vendor whose words depend on what was asked.
+    fn refused_to(&self, _asked: &Asked, refusal: Refusal) -> Whole {
+        self.refused(refusal)
+    }
+
+    /// Says no to a reference that was used before, where one must be [`Order::unique`].
+    fn used_reference(&self) -> Whole {
+        self.refused(Refusal::BadRequest)
+    }
+
     /// The vendor's id of its so-manyeth job.
     fn job_id(&self, number: u64) -> String {
         // As long and as plain as vendors' own ids are.
@@ -57,6 +66,16 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Where the id stands in that answer, as a JSON pointer.
     fn id_at(&self) -> &'static str;
+
+    /// The same where it stands elsewhere for some jobs.
+    fn id_of(&self, _job: &Facts<'_>) -> &'static str {
+        self.id_at()
+    }
+
+    /// Whether a job is known at the path that was asked.
+    fn knows(&self, _job: &Facts<'_>, _asked: &Asked) -> bool {
+        true
+    }
 
     /// How a job stands.
     fn polled(&self, job: &Facts<'_>, state: &State) -> Whole;
@@ -93,6 +112,11 @@ impl Asked {
 
     pub fn bearer(&self) -> Option<&str> {
         self.header("authorization")?.strip_prefix("Bearer ")
+    }
+
+    /// The account of a numbered key; none is the first account.
+    pub fn account(&self) -> Option<&str> {
+        self.bearer().filter(|key| key.strip_prefix(KEY).is_some_and(|rest| NUMBERS.contains(&rest)))
     }
 
     /// A parameter of the query; plain words need no decoding.
@@ -138,6 +162,8 @@ pub(crate) struct Order {
     pub inline: bool,
     pub key: Option<String>,
     pub reference: Option<String>,
+    /// A reference that was used before is refused.
+    pub unique: bool,
     /// The vendor finds out only while it works that this cannot be done.
     pub flawed: bool,
 }

@@ -6,7 +6,8 @@ use crate::{
     answer::{Answer, Body, Raw, Whole, response},
     desk, host,
     state::Shared,
-    vendor::{self, Asked},
+    vendor::Asked,
+    vendors,
 };
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -112,7 +113,7 @@ async fn route(asked: Asked, shared: &Arc<Shared>) -> Answer {
     if asked.path.starts_with(host::PREFIX) && asked.method == Method::GET {
         return host::answer(&asked, shared);
     }
-    let found = vendor::all().iter().find_map(|vendor| {
+    let found = vendors::ALL.iter().find_map(|vendor| {
         let rest = asked.path.strip_prefix('/')?.strip_prefix(vendor.id())?;
         rest.starts_with('/').then(|| (*vendor, rest.to_owned()))
     });

@@ -65,6 +65,20 @@ impl Rig {
     }
 }
 
+/// The variables that hold vendors' keys, and those of the second parts.
+const KEYS: [&str; 9] = [
+    "ARK_API_KEY",
+    "DASHSCOPE_API_KEY",
+    "KLING_API_KEY",
+    "MINIMAX_API_KEY",
+    "MODELSCOPE_API_KEY",
+    "OPENAI_API_KEY",
+    "PIXVERSE_API_KEY",
+    "VOLC_ACCESSKEY",
+    "VOLC_TTS_APP_ID",
+];
+const SECRETS: [&str; 2] = ["VOLC_SECRETKEY", "VOLC_TTS_ACCESS_TOKEN"];
+
 impl Launch {
     /// Points both real vendors at the stub, which polls and links on loopback.
     pub fn vendors(self, stub: &Stub) -> Self {
@@ -74,6 +88,15 @@ impl Launch {
             .env("DASHSCOPE_API_KEY", stub::KEY)
             .env("PIXEL_FETCH_ALLOW", "127.0.0.1")
             .env("PIXEL_POLL_MIN_MS", "50")
+    }
+
+    /// Points every real vendor at the stub, whatever credentials it wants.
+    pub fn every_vendor(self, stub: &Stub) -> Self {
+        let addresses = stub.base_urls().into_iter().filter(|(name, _)| *name != "LAB_BASE_URL");
+        let pointed = addresses.fold(self, |launch, (name, url)| launch.env(name, url));
+        let keyed = KEYS.iter().fold(pointed, |launch, name| launch.env(name, stub::KEY));
+        let sealed = SECRETS.iter().fold(keyed, |launch, name| launch.env(name, stub::SECRET));
+        sealed.env("PIXEL_FETCH_ALLOW", "127.0.0.1").env("PIXEL_POLL_MIN_MS", "50")
     }
 
     /// Adds the vendor of our own making, one model for each class of repeat-safety.

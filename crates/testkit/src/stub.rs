@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use crate::script::{End, Media, Submit};
-pub use pixel_simulator::{KEY, Submission};
+pub use pixel_simulator::{KEY, SECRET, Submission};
 
 /// A fresh marker for a prompt.
 pub fn marker() -> String {
@@ -62,6 +62,11 @@ impl Stub {
     /// The simulator itself: its own scripts, its ledger.
     pub fn simulator(&self) -> &Simulator {
         &self.simulator
+    }
+
+    /// The variables that point a client here, and their values.
+    pub fn base_urls(&self) -> Vec<(&'static str, String)> {
+        Simulator::variables(self.address)
     }
 
     /// The value of a vendor's variable, such as `OPENAI_BASE_URL`.

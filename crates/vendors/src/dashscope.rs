@@ -3,14 +3,15 @@
 
 use crate::{
     inline::json_with_files,
-    status::{Dialect, Said, is_plain, text, word},
+    status::{Dialect, Said, free_get, is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     request::{Checked, Warning},
     vendor::{
-        Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source,
+        Vendor,
     },
 };
 use serde_json::{Map, Value, json};
@@ -19,6 +20,7 @@ use std::time::Duration;
 const SUBMIT: &str = "/api/v1/services/aigc/text2image/image-synthesis";
 const MESSAGES: &str = "/api/v1/services/aigc/multimodal-generation/generation";
 const TASKS: &str = "/api/v1/tasks/";
+const NO_TASK: &str = "00000000-0000-4000-8000-000000000000";
 
 const LINK_LIFETIME_S: u64 = 24 * 3600;
 /// The blocking form answers when the picture is made.
@@ -119,6 +121,15 @@ impl Vendor for Dashscope {
             (id, Reply::Due) => Ok(Next::Send(poll(job, id), mark.clone())),
             (_, Reply::Answer(answer)) => polled(job, mark, answer),
         }
+    }
+
+    /// A task that never was: its state is `UNKNOWN` to whoever has a good key.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}{TASKS}{NO_TASK}")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        DIALECT.checked(credential, answer)
     }
 }
 

@@ -1,4 +1,5 @@
-//! JSON bodies that carry stored files as data URIs, which the door streams into their places.
+//! JSON bodies that carry stored files as data URIs or as base64, which the door streams into their
+//! places.
 
 use pixel_core::{
     task::StoredInput,
@@ -9,7 +10,16 @@ use serde_json::Value;
 /// The body for `value`, in which each file stands as a data URI at its path (`/input/image`).
 /// Whatever `value` holds there is replaced; names on the way have no `/` and no `~`.
 pub fn json_with_files(value: &Value, files: &[(String, &StoredInput)]) -> Body {
-    let mut writer = Writer { files, text: String::new(), parts: Vec::new() };
+    written(value, files, true)
+}
+
+/// The same with the files as base64 alone.
+pub fn json_with_base64(value: &Value, files: &[(String, &StoredInput)]) -> Body {
+    written(value, files, false)
+}
+
+fn written(value: &Value, files: &[(String, &StoredInput)], is_uri: bool) -> Body {
+    let mut writer = Writer { files, is_uri, text: String::new(), parts: Vec::new() };
     writer.value(value, "");
     writer.flush();
     Body::Parts("application/json".to_owned(), writer.parts)
@@ -17,6 +27,7 @@ pub fn json_with_files(value: &Value, files: &[(String, &StoredInput)]) -> Body 
 
 struct Writer<'a> {
     files: &'a [(String, &'a StoredInput)],
+    is_uri: bool,
     text: String,
     parts: Vec<Part>,
 }
@@ -53,7 +64,10 @@ impl Writer<'_> {
 
     fn file(&mut self, file: &StoredInput) {
         let facts = &file.facts;
-        self.text.push_str(&format!("\"data:{};base64,", facts.content_type));
+        self.text.push('"');
+        if self.is_uri {
+            self.text.push_str(&format!("data:{};base64,", facts.content_type));
+        }
         self.flush();
         let (sha256, bytes) = (facts.sha256.clone(), facts.bytes);
         self.parts.push(Part::Blob { sha256, bytes, form: BlobForm::Base64 });

@@ -1,13 +1,14 @@
 //! The lab: a vendor of our own making, of which each model gives another promise about repeated
 //! submissions. No real vendor offers all of them, and the money rule has a case for each.
 
-use crate::status::{Dialect, Said, text, word};
+use crate::status::{Dialect, Said, free_get, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     request::Checked,
     vendor::{
-        Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source,
+        Vendor,
     },
 };
 use serde_json::{Value, json};
@@ -67,6 +68,15 @@ impl Vendor for Lab {
         let Some(jobs) = jobs else { return Err(DIALECT.error(job, answer)) };
         let id = jobs.first().map(|found| text(found, "/id")).filter(|id| is_id(id));
         Ok(id.map(|id| json!({ "id": id })))
+    }
+
+    /// A search for nothing.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}{JOBS}?reference=none")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        DIALECT.checked(credential, answer)
     }
 }
 

@@ -11,13 +11,17 @@ mod dashscope;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inline;
+mod kling;
 #[cfg(feature = "lab")]
 pub mod lab;
+mod minimax;
+mod modelscope;
 mod openai;
 mod pixverse;
 pub mod sandbox;
 mod sign;
 mod status;
+mod volcengine;
 
 /// The catalogue files, compiled in: name and text. Their order is the order of `/models`.
 pub const CATALOG: &[(&str, &str)] = &[
@@ -25,6 +29,8 @@ pub const CATALOG: &[(&str, &str)] = &[
     ("modelscope.toml", include_str!("../../../catalog/modelscope.toml")),
     ("volcengine.toml", include_str!("../../../catalog/volcengine.toml")),
     ("openai.toml", include_str!("../../../catalog/openai.toml")),
+    ("minimax.toml", include_str!("../../../catalog/minimax.toml")),
+    ("kling.toml", include_str!("../../../catalog/kling.toml")),
     ("pixverse.toml", include_str!("../../../catalog/pixverse.toml")),
     ("sandbox.toml", include_str!("../../../catalog/sandbox.toml")),
 ];
@@ -36,7 +42,11 @@ pub const SANDBOX: &str = "sandbox";
 pub fn all() -> Vec<Arc<dyn Vendor>> {
     vec![
         Arc::new(dashscope::Dashscope),
+        Arc::new(modelscope::ModelScope),
         Arc::new(openai::OpenAi),
+        Arc::new(minimax::MiniMax),
+        Arc::new(volcengine::Volcengine),
+        Arc::new(kling::Kling),
         Arc::new(pixverse::PixVerse),
         Arc::new(sandbox::Sandbox),
     ]

@@ -1,15 +1,15 @@
 //! OpenAI's pictures: one blocking call that answers with base64. With reference pictures it is
 //! an edit, sent as a form. A lost answer cannot be asked for again and may have been charged.
 
-use crate::status::{Dialect, Said, text, word};
+use crate::status::{Dialect, Said, free_get, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     request::Checked,
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Encoding, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan,
-        Repeat, Reply, Source, Staged, Vendor,
+        Answer, Body, Call, Credential, Encoding, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next,
+        Output, Plan, Repeat, Reply, Source, Staged, Vendor,
     },
 };
 use serde_json::{Map, Value, json};
@@ -87,6 +87,15 @@ impl Vendor for OpenAi {
             return Err(DIALECT.because(job, answer, ErrorKind::Unclear, reason));
         }
         Ok(Next::Done(DIALECT.complete(job, outputs), mark.clone()))
+    }
+
+    /// The list of models.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}/models")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        DIALECT.checked(credential, answer)
     }
 }
 

@@ -5,12 +5,12 @@
 //! call may have been accepted, and a free one is simply repeated.
 
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     task::Failure,
-    vendor::{Answer, Credential, Job, Output, Source},
+    vendor::{Answer, Body, Credential, HttpCall, Job, Method, Output, Repeat, Source},
 };
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 const REASON_CHARS: usize = 300;
 const DETAIL_BYTES: usize = 2048;
@@ -35,19 +35,34 @@ pub struct Said<'a> {
 impl Dialect {
     /// The error that an answer amounts to.
     pub fn error(&self, job: &Job<'_>, answer: &Answer) -> Error {
+        self.refusal(job.credential, job.now, answer)
+    }
+
+    /// The same outside a job.
+    pub fn refusal(&self, credential: &Credential, now: Stamp, answer: &Answer) -> Error {
         let said = (self.said)(&answer.body);
         let known = said.codes.iter().find_map(|code| self.by_code(code));
         let kind = known.unwrap_or_else(|| by_status(answer.status));
         let status = format!("HTTP {}", answer.status);
         let reason = if said.message.is_empty() { &status } else { said.message };
-        self.because(job, answer, kind, reason)
+        self.worded(credential, now, answer, kind, reason)
     }
 
     /// An error of a kind that is already known, with the answer as its private detail.
     pub fn because(&self, job: &Job<'_>, answer: &Answer, kind: ErrorKind, reason: &str) -> Error {
-        Error::new(kind, self.sentence(kind, &public(reason, job.credential)))
-            .with_detail(detail(answer, job.credential))
-            .with_retry_after(answer.retry_after(job.now))
+        self.worded(job.credential, job.now, answer, kind, reason)
+    }
+
+    /// The same outside a job.
+    pub fn worded(&self, credential: &Credential, now: Stamp, answer: &Answer, kind: ErrorKind, reason: &str) -> Error {
+        Error::new(kind, self.sentence(kind, &public(reason, credential)))
+            .with_detail(detail(answer, credential))
+            .with_retry_after(answer.retry_after(now))
+    }
+
+    /// What the answer to a key's check says of the key. It is asked outside any job, without a clock.
+    pub fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        if answer.is_success() { Ok(()) } else { Err(self.refusal(credential, Stamp::default(), answer)) }
     }
 
     /// The end of work that the vendor had accepted and that brought nothing.
@@ -133,6 +148,20 @@ pub fn by_status(status: u16) -> ErrorKind {
 
 fn first_of<'a>(reason: &'a str, code: &'a str) -> &'a str {
     [reason, code].into_iter().find(|text| !text.is_empty()).unwrap_or("it gave no reason")
+}
+
+/// A call that costs nothing, with the key as a bearer token.
+pub fn free_get(credential: &Credential, url: String) -> HttpCall {
+    HttpCall {
+        method: Method::Get,
+        url,
+        headers: vec![("authorization".to_owned(), credential.bearer())],
+        body: Body::Empty,
+        repeat: Repeat::Safe,
+        media: Vec::new(),
+        timeout: Duration::from_secs(10),
+        sign: None,
+    }
 }
 
 /// A string in a body, or nothing.

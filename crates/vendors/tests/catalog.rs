@@ -60,8 +60,9 @@ fn every_adapter_speaks_for_a_vendor_of_its_own() {
 #[test]
 fn sizes_listed_for_a_vendor_that_makes_any_are_made_exactly() {
     let catalog = Catalog::parse(pixel_vendors::CATALOG).expect("the catalogue parses");
-    for model in catalog.models.iter().filter(|model| model.provider == "openai") {
-        let makes = model.makes.as_ref().expect("bounds");
+    let of_these = |model: &&Model| ["openai", "volcengine"].contains(&model.provider.as_str());
+    let bounded = catalog.models.iter().filter(of_these).filter_map(|model| Some((model, model.makes.as_ref()?)));
+    for (model, makes) in bounded {
         for (level, ratios) in &model.resolutions {
             for ratio in ratios.as_table().expect("a table").keys() {
                 let listed = model.listed_size(level, ratio).expect("a size");

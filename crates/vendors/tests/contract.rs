@@ -11,7 +11,8 @@ use pixel_core::{
     request::{Checked, Role},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Leaving, Mark, Next, Part, Plan, Repeat, Reply,
+        Answer, Body, Call, Credential, Field, FormValue, HttpCall, Job, Leaving, Mark, Next, Part, Plan, Repeat,
+        Reply, Staged,
     },
     vendor::{Secret, Vendor},
 };
@@ -20,8 +21,15 @@ use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where vendors put their reason.
-const SAID_AT: [&str; 5] =
-    ["/body/message", "/body/error/message", "/body/errors/message", "/body/base_resp/status_msg", "/body/ErrMsg"];
+const SAID_AT: [&str; 7] = [
+    "/body/message",
+    "/body/error/message",
+    "/body/errors/message",
+    "/body/base_resp/status_msg",
+    "/body/ErrMsg",
+    "/body/0/message",
+    "/body/ResponseMetadata/Error/Message",
+];
 
 const BASE: &str = "http://127.0.0.1:9";
 const KEY: &str = "key-2f9c41d7";
@@ -64,6 +72,8 @@ struct Trial {
 struct Step {
     /// Absent for the first call, `"due"`, or an answer.
     reply: Option<Value>,
+    /// The answer to a search by our reference, in place of a reply.
+    search: Option<Value>,
     then: Value,
 }
 
@@ -90,7 +100,7 @@ fn networked() -> Vec<(Arc<dyn Vendor>, BTreeMap<String, Trial>)> {
     let catalog = catalog();
     let calls_out = |vendor: &Arc<dyn Vendor>| {
         let card = catalog.vendor(vendor.id()).unwrap_or_else(|| panic!("'{}' has no catalogue file", vendor.id()));
-        !card.base_url.is_empty()
+        !card.base_url.is_empty() || !card.services.is_empty()
     };
     let all: Vec<_> = pixel_vendors::all().into_iter().filter(calls_out).map(|v| (v.clone(), trials(v.id()))).collect();
     assert!(!all.is_empty(), "no adapter was tried");
@@ -201,7 +211,7 @@ fn answer(status: u16, body: Value) -> Reply {
     Reply::Answer(Answer { status, body, ..Answer::default() })
 }
 
-/// `"due"`, or `{status, headers, body, text}`.
+/// `"due"`, or `{status, headers, body, text, staged}`.
 fn reply(recorded: &Value) -> Reply {
     if recorded == "due" {
         return Reply::Due;
@@ -212,8 +222,12 @@ fn reply(recorded: &Value) -> Reply {
         headers: headers.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect(),
         body: recorded["body"].clone(),
         text: recorded["text"].as_str().map(str::to_owned),
-        staged: Vec::new(),
+        staged: recorded["staged"].as_array().into_iter().flatten().map(staged).collect(),
     })
+}
+
+fn staged(handle: &Value) -> Staged {
+    Staged(handle.as_str().expect("a handle").to_owned())
 }
 
 fn shown(call: &HttpCall) -> Value {
@@ -292,6 +306,18 @@ fn shown_next(next: Result<Next, Error>) -> (Value, Option<Mark>) {
     }
 }
 
+/// What a search asks, and the mark that its answer leads to; null when there is no such job.
+fn shown_search(stage: &Stage, mark: &Mark, recorded: &Value) -> (Value, Option<Mark>) {
+    let (vendor, job) = (&stage.vendor, stage.job());
+    let call = vendor.search(&job, mark).expect("the vendor can be searched");
+    assert_eq!(call.repeat, Repeat::Safe, "{}: a search costs nothing", vendor.id());
+    let Reply::Answer(answer) = reply(recorded) else { panic!("a search is answered") };
+    match vendor.found(&job, mark, &answer) {
+        Ok(found) => (json!({ "asks": shown(&call), "found": found }), found),
+        Err(error) => (json!({ "asks": shown(&call), "error": error.kind, "message": error.message }), None),
+    }
+}
+
 #[test]
 fn recorded_exchanges_are_spoken_exactly() {
     for (vendor, trials) in networked() {
@@ -305,9 +331,10 @@ fn recorded_exchanges_are_spoken_exactly() {
             }
             let mut mark = Mark::Null;
             for (number, step) in trial.steps.iter().enumerate() {
-                let (came, after) = match &step.reply {
-                    Some(recorded) => shown_next(stage.next(&mark, &reply(recorded))),
-                    None => shown_next(vendor.first(&stage.job()).map(|(call, mark)| Next::Send(call, mark))),
+                let (came, after) = match (&step.search, &step.reply) {
+                    (Some(recorded), _) => shown_search(&stage, &mark, recorded),
+                    (None, Some(recorded)) => shown_next(stage.next(&mark, &reply(recorded))),
+                    (None, None) => shown_next(vendor.first(&stage.job()).map(|(call, mark)| Next::Send(call, mark))),
                 };
                 assert_eq!(came, step.then, "{at}, step {number}: came {came:#}");
                 mark = after.unwrap_or(mark);

@@ -49,7 +49,7 @@ fn answer(status: u16, body: Value) -> Reply {
 fn it_is_listed_only_where_its_variable_is_set() {
     let without = Catalog::parse(&pixel_vendors::catalog(|_| false)).unwrap();
     assert!(without.vendor("lab").is_none());
-    assert_eq!(catalog().models.len(), without.models.len() + 3);
+    assert_eq!(catalog().models.len(), without.models.len() + 4);
     let adapters = pixel_vendors::adapters();
     let lab = adapters.iter().find(|adapter| adapter.id() == "lab").expect("an adapter");
     assert!(catalog().models.iter().filter(|model| model.provider == "lab").all(|model| lab.speaks(model)));

@@ -11,7 +11,7 @@ use pixel_core::{
     id::{ModelId, TaskId},
     request::{Checked, Kind},
     task::{Choice, Status, Work},
-    vendor::{Credential, Vendor},
+    vendor::{Credential, Secret, Vendor},
 };
 use pixel_engine::{door::Door, fetch::Fetcher, guard::Guard, *};
 use pixel_store::{Budget, NewTask, Options, Store, TaskRow, blobs::Blobs, new_task_id, now};
@@ -33,11 +33,12 @@ struct Set {
     policy: HoldPolicy,
     runs_max: usize,
     base: Option<String>,
+    keys: &'static [&'static str],
 }
 
 impl Default for Set {
     fn default() -> Self {
-        Self { hold: Duration::from_secs(60), policy: HoldPolicy::Hold, runs_max: 100, base: None }
+        Self { hold: Duration::from_secs(60), policy: HoldPolicy::Hold, runs_max: 100, base: None, keys: &["LAB_KEY"] }
     }
 }
 
@@ -113,8 +114,12 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
     let lane = LaneOptions {
         id: "lab".to_owned(),
         vendor: Arc::new(Lab),
-        credential: Some(Credential::default()),
-        base_url: set.base.unwrap_or_else(|| lab.base.clone()),
+        accounts: vec![Account {
+            service: None,
+            base_url: set.base.unwrap_or_else(|| lab.base.clone()),
+            primary: set.keys[0].to_owned(),
+            keys: set.keys.iter().map(|name| key(name)).collect(),
+        }],
         budget: Budget::default(),
         runs_max: set.runs_max,
     };
@@ -130,6 +135,12 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
         ffmpeg: None,
     };
     Engine::new(store, blobs, Arc::clone(catalog), door, fetcher, vec![lane], options).await.unwrap()
+}
+
+/// A key whose name is its value.
+fn key(name: &str) -> Key {
+    let credential = Credential(vec![Secret::new(name)]);
+    Key { name: name.to_owned(), variables: vec![name.to_owned()], weight: 1, credential }
 }
 
 fn code(row: &TaskRow) -> &str {

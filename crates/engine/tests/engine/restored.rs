@@ -104,6 +104,18 @@ async fn a_key_that_may_be_forgotten_is_not_relied_on() {
     assert_eq!(life.rig.lab.submits("keyed"), 1);
 }
 
+/// Each key is an account of its own, and the first life may have used either.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_several_keys_no_idempotency_key_is_relied_on() {
+    let keys = &["LAB_KEY", "LAB_KEY_2"];
+    let life = SecondLife::begin(Set { keys, ..Set::default() }, Duration::ZERO, true).await;
+    life.resume().await;
+    life.is_held_for_the_restore(0).await;
+    assert_eq!(life.rig.end(&life.ids[1]).await.status, Status::Completed);
+    assert_eq!(MODELS.map(|model| life.rig.lab.submits(model)), [1, 1, 1]);
+    assert_eq!(life.rig.outcomes(&life.ids[1]).await, ["found"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_policy_decides_about_a_whole_backlog() {
     for policy in [HoldPolicy::PayAgain, HoldPolicy::Lost] {

@@ -17,6 +17,7 @@ mod models;
 mod offers;
 mod origins;
 mod page;
+mod providers;
 mod state;
 mod strict;
 mod tasks;
@@ -39,6 +40,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
     ),
     tags(
         (name = "models", description = "What can be made, and by whom"),
+        (name = "providers", description = "The vendors, their keys and how they are doing"),
         (name = "generations", description = "Asking for pictures, clips and speech"),
         (name = "tasks", description = "What became of it"),
         (name = "media", description = "The results themselves"),
@@ -54,6 +56,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
         .routes(routes!(models::get_model_schema))
+        .routes(routes!(providers::list_providers))
+        .routes(routes!(providers::check_provider))
         .routes(routes!(create::create_image))
         .routes(routes!(create::create_video))
         .routes(routes!(create::create_audio))

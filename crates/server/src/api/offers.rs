@@ -2,7 +2,6 @@
 
 use super::{envelope::ApiError, state::App};
 use pixel_core::{catalog::Model, id::ModelId};
-use pixel_engine::LaneState;
 
 /// The vendor that stands in for every model when no key is configured.
 const SANDBOX: &str = pixel_vendors::SANDBOX;
@@ -35,24 +34,20 @@ impl App {
 
     fn why_disabled(&self, card: &Model) -> Option<String> {
         let id = card.id();
-        let vendor = self.settings.vendors.get(&card.provider)?;
-        if vendor.credential.is_none() {
-            return Some(format!("Set {} to enable '{id}'", vendor.missing.join(" and ")));
+        let service = card.service.as_deref();
+        let own = self.settings.vendors.get(&card.provider)?.account(service)?;
+        if !own.is_usable() {
+            return Some(format!("Set {} to enable '{id}'", own.wanted()));
         }
         if !ModelId::parse(&id).is_some_and(|id| self.spoken.contains(&id)) {
             return Some(format!(
                 "'{id}' is not served by this version of Pixel yet; start it with --sandbox to try it"
             ));
         }
-        match self.engine.lane(&card.provider).map(pixel_engine::Lane::state) {
-            Some(LaneState::Parked(why)) => {
-                let keys = self.catalog.vendor(&card.provider).map(|v| v.key_env.join(" and ")).unwrap_or_default();
-                Some(format!(
-                    "'{id}' is disabled for some minutes, because its vendor refused the credential in {keys}: {why}"
-                ))
-            }
-            _ => None,
-        }
+        let why = self.engine.lane(&card.provider)?.why_parked(service)?;
+        let keys = own.account.keys.iter().filter(|key| key.weight > 0).map(|key| key.variables.join(" and "));
+        let keys = keys.collect::<Vec<_>>().join(", ");
+        Some(format!("'{id}' is disabled for some minutes, because its vendor refused the credential in {keys}: {why}"))
     }
 
     /// The model of a request, by the contract's two sentences.

@@ -5,6 +5,7 @@ use super::{
     layers::{Layers, Source, Variables, nearest},
     problem::Problem,
     settings::{CorsOrigins, Settings},
+    vendors,
 };
 use pixel_core::catalog::{Catalog, VendorCard};
 use url::{Host, Url};
@@ -55,25 +56,24 @@ pub fn warnings(settings: &Settings, layers: &Layers, variables: &Variables, cat
         );
     }
     all.extend(bucket::warning(layers, settings.bucket.is_some()));
-    all.extend(catalog.vendors.iter().flat_map(|card| vendor_warnings(settings, card)));
+    all.extend(catalog.vendors.iter().flat_map(|card| vendor_warnings(settings, variables, catalog, card)));
     all.extend(mistyped(layers, variables));
     all
 }
 
-fn vendor_warnings(settings: &Settings, card: &VendorCard) -> Vec<String> {
+fn vendor_warnings(settings: &Settings, variables: &Variables, catalog: &Catalog, card: &VendorCard) -> Vec<String> {
     let Some(vendor) = settings.vendors.get(&card.id) else { return Vec::new() };
-    let mut all = Vec::new();
-    if !vendor.missing.is_empty() && card.key_env.iter().any(|name| !vendor.missing.contains(name)) {
-        let missing = vendor.missing.join(" and ");
-        all.push(format!("{} stays disabled: set {missing} as well.", card.name));
-    }
-    let local = Url::parse(&vendor.base_url).is_ok_and(|url| match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    });
-    if vendor.base_url.starts_with("http://") && !local && !card.key_env.is_empty() {
+    let mut all = vendors::half_set(variables, catalog, card);
+    let is_local = |url: &str| {
+        Url::parse(url).is_ok_and(|url| match url.host() {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        })
+    };
+    let mut urls = vendor.accounts.iter().map(|own| own.account.base_url.as_str());
+    if card.needs_key() && urls.any(|url| url.starts_with("http://") && !is_local(url)) {
         all.push(format!("vendors.{}.base_url is http://: the key travels there unencrypted.", card.id));
     }
     all

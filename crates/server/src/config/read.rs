@@ -5,7 +5,7 @@ use super::{
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
-    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings},
+    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings, VendorSettings},
     table::DATABASE_URL,
     vendors,
 };
@@ -196,8 +196,8 @@ impl Reader<'_> {
         if asked {
             return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
         }
-        let ready = |id: &str| vendors.get(id).is_some_and(|vendor| vendor.credential.is_some());
-        let any = catalog.vendors.iter().filter(|card| card.is_remote() && card.enabled).any(|card| ready(&card.id));
+        let mut remote = catalog.vendors.iter().filter(|card| card.is_remote() && card.enabled);
+        let any = remote.any(|card| vendors.get(&card.id).is_some_and(VendorSettings::is_usable));
         (!any).then(|| "no vendor key is set".to_owned())
     }
 }

@@ -1,7 +1,7 @@
 //! The settings as one typed value. Nothing else in the product knows where they came from.
 
 use super::crash::CrashAt;
-use pixel_core::vendor::{Credential, Secret};
+use pixel_core::vendor::Secret;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Everything that can be set, checked. Its secrets print as stars.
@@ -141,14 +141,40 @@ pub struct Limits {
 
 #[derive(Clone, Debug)]
 pub struct VendorSettings {
-    /// Present when every variable that the vendor needs is set, and when it needs none.
-    pub credential: Option<Credential>,
-    /// Variables that must be set before the vendor can be used.
-    pub missing: Vec<String>,
-    /// Without a slash at its end; empty for a vendor that works inside this process.
-    pub base_url: String,
+    /// The vendor itself, or each of its services.
+    pub accounts: Vec<AccountSettings>,
     /// Submissions at once; 0 is no limit.
     pub concurrency: u32,
     /// Submissions a minute; 0 is no limit.
     pub rate_per_min: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    pub account: pixel_engine::Account,
+    /// Variables that are missing: one of these sets makes the account usable. None when it is.
+    pub missing: Vec<Vec<String>>,
+}
+
+impl VendorSettings {
+    /// Whether anything can be sent to it.
+    pub fn is_usable(&self) -> bool {
+        self.accounts.iter().any(AccountSettings::is_usable)
+    }
+
+    pub fn account(&self, service: Option<&str>) -> Option<&AccountSettings> {
+        self.accounts.iter().find(|own| own.account.service.as_deref() == service)
+    }
+}
+
+impl AccountSettings {
+    pub fn is_usable(&self) -> bool {
+        !self.account.keys.is_empty()
+    }
+
+    /// The missing variables in words: `A, or B and C`.
+    pub fn wanted(&self) -> String {
+        let sets: Vec<String> = self.missing.iter().map(|set| set.join(" and ")).collect();
+        sets.join(", or ")
+    }
 }

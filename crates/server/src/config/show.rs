@@ -19,10 +19,20 @@ pub struct Row {
     pub env: Option<String>,
 }
 
+/// A variable that is no setting: a key, or what belongs to one.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub name: String,
+    /// Where it is set, if it is.
+    pub source: Option<Source>,
+    /// What may be shown of it; a key shows nothing.
+    pub value: Option<String>,
+}
+
 const STARS: &str = "***";
 
 /// Every setting in the order of the table, then the keys of the vendors.
-pub fn rows(layers: &Layers, settings: &Settings, keys: &[(String, Option<Source>)]) -> Vec<Row> {
+pub fn rows(layers: &Layers, settings: &Settings, keys: &[Named]) -> Vec<Row> {
     let mut rows: Vec<Row> = layers
         .entries
         .iter()
@@ -55,9 +65,9 @@ pub fn rows(layers: &Layers, settings: &Settings, keys: &[(String, Option<Source
     if let Some(why) = settings.sandbox_reason.as_deref().filter(|why| !why.starts_with("asked")) {
         derive("sandbox", Json::Bool(true), Some(why));
     }
-    rows.extend(keys.iter().map(|(name, source)| Row {
+    rows.extend(keys.iter().map(|Named { name, source, value }| Row {
         setting: name.clone(),
-        value: source.as_ref().map_or(Json::Null, |_| json!(STARS)),
+        value: source.as_ref().map_or(Json::Null, |_| json!(value.as_deref().unwrap_or(STARS))),
         source: source.as_ref().map_or_else(|| "not set".to_owned(), ToString::to_string),
         env: Some(name.clone()),
     }));

@@ -92,12 +92,17 @@ fn of_vendor(card: &VendorCard) -> Vec<Setting> {
         origin: Origin::Catalog,
     };
     let mut rows = Vec::with_capacity(3);
-    if card.is_remote() {
+    if has_base_url(card) {
         rows.push(row("base_url", card.base_url_env.clone(), Value::String(card.base_url.clone())));
     }
     rows.push(row("concurrency", Some(format!("{prefix}_CONCURRENCY")), Value::from(card.concurrency)));
     rows.push(row("rate_per_min", Some(format!("{prefix}_RATE_PER_MIN")), Value::from(card.rate_per_min)));
     rows
+}
+
+/// A vendor that works inside this process has no address at all.
+pub fn has_base_url(card: &VendorCard) -> bool {
+    card.base_url_env.is_some() || !card.base_url.is_empty()
 }
 
 pub fn vendor_key(id: &str, name: &str) -> String {

@@ -1,6 +1,7 @@
 //! Trials of the settings. The world is handed in, so no test needs a real environment.
 
 mod bucket;
+mod keys;
 mod refusals;
 
 use super::*;
@@ -16,6 +17,13 @@ const VENDORS: &[(&str, &str)] = &[
         "two-keys.toml",
         "[vendor]\nid = 'two-keys'\nname = 'Two Keys'\nkey_env = ['TWO_ID', 'TWO_SECRET']\n\
          base_url = 'https://two.example'",
+    ),
+    (
+        "mixed.toml",
+        "[vendor]\nid = 'mixed'\nname = 'Mixed'\nbase_url_env = 'MIXED_BASE_URL'\n\
+         [[vendor.service]]\nid = 'speech'\nkey_env = [['MIXED_SPEECH_KEY']]\nbase_url = 'https://speech.example'\n\
+         [[vendor.service]]\nid = 'clips'\nkey_env = [['MIXED_TOKEN'], ['MIXED_ID', 'MIXED_SECRET']]\n\
+         base_url = 'https://clips.example/v2'",
     ),
     ("sandbox.toml", "[vendor]\nid = 'sandbox'\nname = 'Sandbox'"),
 ];
@@ -249,7 +257,7 @@ fn a_file_sets_groups_maps_and_vendors() {
     assert_eq!(settings.hold.policy_of(Some("my project")), HoldPolicy::Hold);
     assert_eq!(settings.cors, CorsOrigins::Any);
     let acme = &settings.vendors["acme"];
-    assert_eq!(acme.base_url, "http://127.0.0.1:1/v1");
+    assert_eq!(acme.accounts[0].account.base_url, "http://127.0.0.1:1/v1");
     assert_eq!((acme.concurrency, acme.rate_per_min), (3, 0));
 }
 
@@ -259,7 +267,7 @@ fn blank_variables_count_as_not_set_and_switch_those_of_dotenv_off() {
     world.files = vec![(".env", "PIXEL_LISTEN=127.0.0.1:2\nACME_API_KEY=sk-1")];
     let settings = world.settings();
     assert_eq!(settings.listen.port(), 8000);
-    assert!(settings.vendors["acme"].credential.is_none() && settings.sandbox);
+    assert!(!settings.vendors["acme"].is_usable() && settings.sandbox);
 }
 
 #[test]
@@ -276,15 +284,15 @@ fn listening_beyond_loopback_on_demand_warns() {
 fn the_sandbox_answers_when_asked_to_or_when_no_key_is_set() {
     let none = World::default().settings();
     assert!(none.sandbox && none.sandbox_reason.as_deref() == Some("no vendor key is set"));
-    assert!(none.vendors["sandbox"].credential.is_some(), "a vendor without key variables needs none");
+    assert!(none.vendors["sandbox"].is_usable(), "a vendor without key variables needs none");
     let half = env(&[("TWO_ID", "x")]).load().unwrap();
     assert!(half.settings.sandbox);
-    assert_eq!(half.settings.vendors["two-keys"].missing, ["TWO_SECRET"]);
-    assert_eq!(half.warnings, ["Two Keys stays disabled: set TWO_SECRET as well."]);
+    assert_eq!(half.settings.vendors["two-keys"].accounts[0].missing, [["TWO_SECRET"]]);
+    assert_eq!(half.warnings, ["TWO_ID has no effect alone: set TWO_SECRET as well."]);
     let mut keyed = env(&[("ACME_API_KEY", " sk-1 ")]);
     let settings = keyed.settings();
     assert!(!settings.sandbox && settings.sandbox_reason.is_none());
-    assert_eq!(settings.vendors["acme"].credential.as_ref().unwrap().0[0].reveal(), "sk-1");
+    assert_eq!(settings.vendors["acme"].accounts[0].account.keys[0].credential.0[0].reveal(), "sk-1");
     keyed.flags.sandbox = true;
     assert_eq!(keyed.settings().sandbox_reason.as_deref(), Some("asked for by flag --sandbox"));
     let row = World::default().load().unwrap().rows.into_iter().find(|row| row.setting == "sandbox").unwrap();
@@ -295,14 +303,15 @@ fn the_sandbox_answers_when_asked_to_or_when_no_key_is_set() {
 fn vendors_come_from_the_catalogue_and_their_variables() {
     let plain = World::default().settings();
     let acme = &plain.vendors["acme"];
-    assert_eq!((acme.base_url.as_str(), acme.concurrency, acme.rate_per_min), ("https://api.acme.example/v1", 7, 70));
+    let base_url = acme.accounts[0].account.base_url.as_str();
+    assert_eq!((base_url, acme.concurrency, acme.rate_per_min), ("https://api.acme.example/v1", 7, 70));
     let world = env(&[
         ("ACME_BASE_URL", "http://proxy.example//"),
         ("PIXEL_TWO_KEYS_CONCURRENCY", "2"),
         ("PIXEL_ACME_RATE_PER_MIN", "0"),
     ]);
     let loaded = world.load().unwrap();
-    assert_eq!(loaded.settings.vendors["acme"].base_url, "http://proxy.example");
+    assert_eq!(loaded.settings.vendors["acme"].accounts[0].account.base_url, "http://proxy.example");
     assert_eq!(loaded.settings.vendors["acme"].rate_per_min, 0);
     assert_eq!(loaded.settings.vendors["two-keys"].concurrency, 2);
     assert_eq!(loaded.warnings, ["vendors.acme.base_url is http://: the key travels there unencrypted."]);

@@ -1,54 +1,136 @@
 //! Settings of each vendor. Which variables hold its keys and its address is catalogue data.
+//!
+//! Beside a key's variables may stand those of further keys, with `_2` to `_9` at their ends; the
+//! variable `<FIRST>_WEIGHT` says how often a key is chosen among them.
 
 use super::{
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, wrong},
     read::Reader,
-    settings::VendorSettings,
-    table::vendor_key,
+    settings::{AccountSettings, VendorSettings},
+    show::Named,
+    table::{has_base_url, vendor_key},
 };
 use pixel_core::{
-    catalog::{Catalog, VendorCard},
+    catalog::{self, Catalog, VendorCard},
     vendor::{Credential, Secret},
 };
+use pixel_engine::{Account, Key};
 use std::collections::BTreeMap;
 
 pub type Vendors = BTreeMap<String, VendorSettings>;
 
+/// What stands at the end of the variables of each key.
+const SUFFIXES: [&str; 9] = ["", "_2", "_3", "_4", "_5", "_6", "_7", "_8", "_9"];
+const WEIGHT_MAX: u32 = 1000;
+
 pub fn read(layers: &mut Layers, variables: &Variables, catalog: &Catalog) -> Result<Vendors, Problem> {
-    let each = catalog.vendors.iter().map(|card| Ok((card.id.clone(), vendor(layers, variables, card)?)));
+    let each = catalog.vendors.iter().map(|card| Ok((card.id.clone(), vendor(layers, variables, catalog, card)?)));
     each.collect()
 }
 
-fn vendor(layers: &mut Layers, variables: &Variables, card: &VendorCard) -> Result<VendorSettings, Problem> {
-    let mut values = Vec::with_capacity(card.key_env.len());
-    let mut missing = Vec::new();
-    for name in &card.key_env {
-        match key(variables, name).transpose() {
-            Ok(Some(value)) => values.push(value),
-            Ok(None) => missing.push(name.clone()),
-            Err(problem) => layers.problems.push(problem),
-        }
+fn vendor(
+    layers: &mut Layers,
+    variables: &Variables,
+    catalog: &Catalog,
+    card: &VendorCard,
+) -> Result<VendorSettings, Problem> {
+    let mut accounts = Vec::new();
+    for own in catalog.accounts(card) {
+        let base_url = base_url(layers, card, &own)?;
+        let no_address = card.base_url_env.as_deref().filter(|_| base_url.is_empty());
+        accounts.push(account(layers, variables, &own, base_url, no_address));
     }
     let mut read = Reader { layers };
     let limit = 0..=i64::from(u32::MAX);
-    let mut base_url = String::new();
-    if card.is_remote() {
-        base_url = read.text(&vendor_key(&card.id, "base_url"), |text| match text {
-            "" if card.base_url.is_empty() => Ok(String::new()),
-            "" => wrong("the address is empty", "Remove the line to use the vendor's own"),
-            _ => parse::web_address(text),
-        })?;
-        missing.extend(card.base_url_env.clone().filter(|_| base_url.is_empty()));
-    }
     Ok(VendorSettings {
-        credential: missing.is_empty().then_some(Credential(values)),
-        missing,
-        base_url,
+        accounts,
         concurrency: read.whole(&vendor_key(&card.id, "concurrency"), limit.clone())?,
         rate_per_min: read.whole(&vendor_key(&card.id, "rate_per_min"), limit)?,
     })
+}
+
+/// The vendor's address, where it is set, stands for those of all its services.
+fn base_url(layers: &mut Layers, card: &VendorCard, own: &catalog::Account<'_>) -> Result<String, Problem> {
+    if !has_base_url(card) {
+        return Ok(own.base_url.to_owned());
+    }
+    let key = vendor_key(&card.id, "base_url");
+    let given = Reader { layers }.text(&key, |text| match text {
+        "" if card.base_url.is_empty() => Ok(String::new()),
+        "" => wrong("the address is empty", "Remove the line to use the vendor's own"),
+        _ => parse::web_address(text),
+    })?;
+    let is_given = layers.find(&key).is_some_and(|entry| entry.source != Source::Catalog);
+    Ok(if is_given || own.service.is_none() { given } else { own.base_url.to_owned() })
+}
+
+fn account(
+    layers: &mut Layers,
+    variables: &Variables,
+    own: &catalog::Account<'_>,
+    base_url: String,
+    no_address: Option<&str>,
+) -> AccountSettings {
+    let mut keys: Vec<Key> = SUFFIXES.iter().flat_map(|suffix| numbered(layers, variables, own, suffix)).collect();
+    if own.key_env.is_empty() {
+        let credential = Credential::default();
+        keys.push(Key { name: String::new(), variables: Vec::new(), weight: 1, credential });
+    }
+    let mut missing = Vec::new();
+    if keys.is_empty() {
+        let unset = |set: &&[String]| set.iter().filter(|name| source(variables, name).is_none()).cloned().collect();
+        missing = own.key_env.iter().map(unset).collect();
+    }
+    if let Some(name) = no_address {
+        // Nothing can be sent anywhere.
+        keys.clear();
+        missing.resize(missing.len().max(1), Vec::new());
+        missing.iter_mut().for_each(|set: &mut Vec<String>| set.push(name.to_owned()));
+    }
+    let primary = own.key_env.first().and_then(|set| set.first()).cloned().unwrap_or_default();
+    let account = Account { service: own.service.map(ToOwned::to_owned), base_url, primary, keys };
+    AccountSettings { account, missing }
+}
+
+/// The keys of one number: the first set that is whole submits, others only go on with their jobs.
+fn numbered(layers: &mut Layers, variables: &Variables, own: &catalog::Account<'_>, suffix: &str) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for set in &own.key_env {
+        let names: Vec<String> = set.iter().map(|name| format!("{name}{suffix}")).collect();
+        let mut values = Vec::with_capacity(names.len());
+        for name in &names {
+            match key(variables, name).transpose() {
+                Ok(value) => values.extend(value),
+                Err(problem) => layers.problems.push(problem),
+            }
+        }
+        if values.len() == names.len() && !names.is_empty() {
+            let weight = if keys.is_empty() { weight(layers, variables, &names[0]) } else { 0 };
+            keys.push(Key { name: names[0].clone(), variables: names, weight, credential: Credential(values) });
+        }
+    }
+    keys
+}
+
+fn weight_of(name: &str) -> String {
+    format!("{name}_WEIGHT")
+}
+
+fn weight(layers: &mut Layers, variables: &Variables, name: &str) -> u32 {
+    let name = weight_of(name);
+    let Some((text, source)) = variables.get(&name).filter(|(text, _)| !text.trim().is_empty()) else { return 1 };
+    weight_in(text).unwrap_or_else(|| {
+        // Its text is not repeated: it may be a key that was put into the wrong line.
+        let remedy = format!("Use a whole number, 1 to {WEIGHT_MAX}");
+        layers.problems.push(Problem::new(name, source, "that is no weight", remedy));
+        1
+    })
+}
+
+fn weight_in(text: &str) -> Option<u32> {
+    text.trim().parse().ok().filter(|weight| (1..=WEIGHT_MAX).contains(weight))
 }
 
 /// A key that is set, without the blanks that copying leaves around it.
@@ -65,10 +147,55 @@ pub fn key(variables: &Variables, name: &str) -> Option<Result<Secret, Problem>>
     }))
 }
 
-/// Each key variable, whether it is set, and where: for showing. No value is in it.
-pub fn keys(variables: &Variables, catalog: &Catalog) -> Vec<(String, Option<Source>)> {
-    let names = catalog.vendors.iter().flat_map(|card| &card.key_env);
-    names.map(|name| (name.clone(), source(variables, name))).collect()
+/// Every set of key variables of a vendor, without a number at their ends.
+fn sets<'a>(catalog: &Catalog, card: &'a VendorCard) -> Vec<&'a [String]> {
+    let mut all: Vec<&[String]> = Vec::new();
+    for set in catalog.accounts(card).into_iter().flat_map(|account| account.key_env) {
+        if !all.contains(&set) {
+            all.push(set);
+        }
+    }
+    all
+}
+
+/// Each key variable, whether it is set, and where: for showing. No key is in it.
+pub fn keys(variables: &Variables, catalog: &Catalog) -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    let mut add = |name: String, value: Option<String>, always: bool| {
+        let source = source(variables, &name);
+        if (always || source.is_some()) && !all.iter().any(|other| other.name == name) {
+            all.push(Named { name, source, value });
+        }
+    };
+    for set in catalog.vendors.iter().flat_map(|card| sets(catalog, card)) {
+        for suffix in SUFFIXES {
+            for name in set {
+                add(format!("{name}{suffix}"), None, suffix.is_empty());
+            }
+            if let Some(first) = set.first() {
+                let name = weight_of(&format!("{first}{suffix}"));
+                let value = variables.get(&name).and_then(|(text, _)| weight_in(text)).map(|weight| weight.to_string());
+                add(name, value, false);
+            }
+        }
+    }
+    all
+}
+
+/// Keys of which some variables are set and others are not.
+pub fn half_set(variables: &Variables, catalog: &Catalog, card: &VendorCard) -> Vec<String> {
+    let mut halves = Vec::new();
+    for suffix in SUFFIXES {
+        let named = |set: &[String]| set.iter().map(|name| format!("{name}{suffix}")).collect::<Vec<_>>();
+        for set in sets(catalog, card).into_iter().map(named) {
+            let (set, unset): (Vec<_>, Vec<_>) = set.iter().partition(|name| source(variables, name).is_some());
+            if let (Some(one), false) = (set.first(), unset.is_empty()) {
+                let unset: Vec<&str> = unset.into_iter().map(String::as_str).collect();
+                halves.push(format!("{one} has no effect alone: set {} as well.", unset.join(" and ")));
+            }
+        }
+    }
+    halves
 }
 
 /// Where a variable is set, if it is.

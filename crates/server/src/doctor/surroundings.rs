@@ -3,10 +3,10 @@
 use super::{Check, Status};
 use crate::{
     bucket,
-    config::{Settings, show},
+    config::{AccountSettings, Settings, show},
 };
 use pixel_core::{
-    catalog::{Catalog, VendorCard},
+    catalog::{Catalog, Model, VendorCard},
     vendor::Secret,
 };
 use std::{io, net::TcpListener, time::Duration};
@@ -87,29 +87,43 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
         checks.push(Check::new(Status::Note, "sandbox", finding).with_remedy(remedy));
     }
     let remote = catalog.vendors.iter().filter(|card| card.is_remote());
-    checks.extend(remote.filter_map(|card| vendor(settings, catalog, card)));
+    checks.extend(remote.flat_map(|card| vendor(settings, catalog, card)));
     checks
 }
 
-fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Option<Check> {
-    let vendor = settings.vendors.get(&card.id)?;
+/// One finding for the vendor, or for each of its services.
+fn vendor(settings: &Settings, catalog: &Catalog, card: &VendorCard) -> Vec<Check> {
+    let Some(vendor) = settings.vendors.get(&card.id) else { return Vec::new() };
+    vendor.accounts.iter().map(|own| account(settings, catalog, card, own)).collect()
+}
+
+fn account(settings: &Settings, catalog: &Catalog, card: &VendorCard, own: &AccountSettings) -> Check {
     let adapters = pixel_vendors::adapters();
-    let mine = || catalog.models.iter().filter(|model| model.provider == card.id);
+    let service = own.account.service.as_deref();
+    let is_mine = |model: &&Model| model.provider == card.id && model.service.as_deref() == service;
+    let mine = || catalog.models.iter().filter(is_mine);
     let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.adapter() && a.speaks(model))).count();
     let models = format!("{served} of {} models served by this version", mine().count());
-    let key = if card.key_env.is_empty() { "no key needed" } else { "key set" };
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
-    let subject = format!("vendor {}", card.id);
-    Some(match vendor.missing.as_slice() {
-        [] if !card.enabled => {
-            Check::new(Status::Note, &subject, format!("{}: switched off by {}", card.name, card.origin))
-        }
-        [] => Check::fine(&subject, format!("{}: {key}, {models}, {}", card.name, vendor.base_url)),
-        missing => {
-            let some_set = missing.len() < card.key_env.len();
-            let status = if some_set { Status::Warning } else { Status::Note };
-            let finding = format!("{}: no complete key; {models}, all {without}", card.name);
-            Check::new(status, &subject, finding).with_remedy(format!("Set {}", missing.join(" and ")))
-        }
-    })
+    let subject = match service {
+        Some(service) => format!("vendor {}, service {service}", card.id),
+        None => format!("vendor {}", card.id),
+    };
+    let keys = match own.account.keys.len() {
+        1 if own.account.primary.is_empty() => "no key needed".to_owned(),
+        1 => "key set".to_owned(),
+        more => format!("{more} keys set"),
+    };
+    if !card.enabled {
+        return Check::new(Status::Note, &subject, format!("{}: switched off by {}", card.name, card.origin));
+    }
+    if own.is_usable() {
+        return Check::fine(&subject, format!("{}: {keys}, {models}, {}", card.name, own.account.base_url));
+    }
+    let card_sets = catalog.accounts(card).into_iter().filter(|account| account.service == service);
+    let lengths: Vec<usize> = card_sets.flat_map(|account| account.key_env).map(<[String]>::len).collect();
+    let some_set = own.missing.iter().zip(lengths).any(|(missing, length)| missing.len() < length);
+    let status = if some_set { Status::Warning } else { Status::Note };
+    let finding = format!("{}: no complete key; {models}, all {without}", card.name);
+    Check::new(status, &subject, finding).with_remedy(format!("Set {}", own.wanted()))
 }

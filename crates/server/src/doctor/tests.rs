@@ -76,6 +76,9 @@ fn vendors_say_which_variable_to_set() {
     assert_eq!(named(&checks, "vendor acme").status, Status::Fine);
     let half = named(&checks, "vendor two-keys");
     assert_eq!((half.status, half.remedy.as_deref()), (Status::Warning, Some("Set TWO_SECRET")));
+    assert_eq!(named(&checks, "vendor mixed, service speech").remedy.as_deref(), Some("Set MIXED_SPEECH_KEY"));
+    let clips = named(&checks, "vendor mixed, service clips");
+    assert_eq!(clips.remedy.as_deref(), Some("Set MIXED_TOKEN, or MIXED_ID and MIXED_SECRET"));
     assert!(!format!("{checks:?}").contains("hunter2"));
 }
 

@@ -75,7 +75,7 @@ async fn models_of_the_lab_are_offered_where_it_is_set_up(rig: Rig) {
     };
     assert_eq!(offered(server.client()).await, 0);
     server.relaunch(|launch| launch.lab(&stub)).await;
-    assert_eq!(offered(server.client()).await, 3);
+    assert_eq!(offered(server.client()).await, 4);
     for model in ["lab/keyed", "lab/searchable", "lab/plain"] {
         let mark = stub::marker();
         let task = server.client().make("image", &with(picture(model, &mark), &json!({ "n": 5 })), SOON).await;

@@ -26,6 +26,7 @@ impl Vendor for OpenAi {
         let form = match (&asked.method, asked.path.as_str()) {
             (&Method::POST, "/v1/images/generations") => "generations",
             (&Method::POST, "/v1/images/edits") => "edits",
+            (&Method::GET, "/v1/models") => return Ok(Ask::Said(models())),
             _ => return Ok(Ask::Nothing),
         };
         let Some(body) = body(asked) else {
@@ -109,6 +110,11 @@ impl Vendor for OpenAi {
         });
         Whole::json(200, &body).header("x-request-id", format!("req_{}", job.entry.job))
     }
+}
+
+fn models() -> Whole {
+    let model = json!({ "id": "gpt-image-2", "object": "model", "created": 1_776_729_600, "owned_by": "openai" });
+    Whole::json(200, &json!({ "object": "list", "data": [model] }))
 }
 
 /// The body as JSON, whichever of the two encodings it came in; files by their length.
