@@ -40,6 +40,9 @@ pub struct VendorCard {
     pub base_url_env: Option<String>,
     #[serde(default)]
     pub base_url: String,
+    /// Where chat completions are asked for, behind the base URL.
+    #[serde(default)]
+    pub chat_path: Option<String>,
     /// Submissions that may run at the same time; 0 is no limit.
     #[serde(default)]
     pub concurrency: u32,
@@ -57,6 +60,16 @@ pub struct Service {
     pub key_env: Vec<Vec<String>>,
     /// The variable of the vendor's base URL stands for that of all its services.
     pub base_url: String,
+    #[serde(default)]
+    pub chat_path: Option<String>,
+}
+
+impl VendorCard {
+    /// Where chats with a model go, behind its base URL: as its service says, else as the vendor.
+    pub fn chat_path(&self, model: &Model) -> Option<&str> {
+        let service = self.services.iter().find(|service| Some(&service.id) == model.service.as_ref());
+        service.and_then(|service| service.chat_path.as_deref()).or(self.chat_path.as_deref())
+    }
 }
 
 /// Where calls go and with which keys: a vendor itself, or one of its services.
@@ -368,5 +381,36 @@ mod tests {
         wrong(format!("{VENDOR}{SERVICE}{}", model("")), "mixed/m: it must name one of its vendor's services");
         wrong(format!("{VENDOR}{SERVICE}{SERVICE}"), "'clips' stands twice");
         wrong(format!("{VENDOR}{}", SERVICE.replace("['TOKEN']", "[]")), "none of them empty");
+    }
+
+    fn parse_chat(vendor: &str, model: &str) -> Result<Catalog, String> {
+        let head = "[vendor]\nid = 'v'\nname = 'V'\nbase_url = 'https://v.example'";
+        let one = "[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'f'";
+        let text = format!("{head}\n{vendor}\n{one}\n{model}");
+        Catalog::parse(&[("v.toml", &text)]).map_err(|fault| fault.to_string())
+    }
+
+    #[test]
+    fn a_chat_goes_where_its_service_says_and_else_as_its_vendor() {
+        let services = "key_env = ['OWN']\nchat_path = '/vendor'\n[[vendor.service]]\nid = 'own'\nkey_env = [['K']]\n\
+                        base_url = 'https://own.example'\nchat_path = '/own'\n\
+                        [[vendor.service]]\nid = 'plain'\nkey_env = [['K']]\nbase_url = 'https://plain.example'";
+        for (model, path) in [("", "/vendor"), ("service = 'own'", "/own"), ("service = 'plain'", "/vendor")] {
+            let catalog = parse_chat(services, model).unwrap();
+            assert_eq!(catalog.vendors[0].chat_path(&catalog.models[0]), Some(path), "{model}");
+        }
+    }
+
+    #[test]
+    fn a_chat_that_leads_nowhere_is_refused() {
+        assert!(parse_chat("", "").unwrap_err().contains("v/m: neither its vendor nor its service has a chat_path"));
+        assert!(parse_chat("chat_path = 'chat'", "").unwrap_err().contains("begin with a slash"));
+        assert!(
+            Catalog::parse(&[(
+                "v.toml",
+                "[vendor]\nid = 'v'\nname = 'V'\n[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'local'"
+            )])
+            .is_ok()
+        );
     }
 }

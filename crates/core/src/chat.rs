@@ -1,7 +1,16 @@
 //! A chat request and what a vendor says to it. Chat is beside tasks: nothing of it is stored.
+//!
+//! Either a [`Writer`] answers in-process, or a [`Relay`] passes the request on to a vendor. A relay
+//! is as pure as the rest of a vendor: it describes the call and reads the documents of the answer,
+//! and the engine's door sends and streams.
 
-use crate::{Error, catalog::Model};
+use crate::{
+    Error, Stamp,
+    catalog::Model,
+    vendor::{Answer, Credential, HttpCall},
+};
 use serde_json::Value;
+use std::time::Duration;
 
 /// One chat completion as asked, in the chat-completions shape that most servers share.
 #[derive(Clone, Debug)]
@@ -49,4 +58,31 @@ pub struct Written {
 /// A vendor that writes its chat answers itself, without a network.
 pub trait Writer: Send + Sync {
     fn write(&self, chat: &Chat, card: &Model) -> Result<Written, Error>;
+}
+
+/// A vendor that answers chats over its network.
+pub trait Relay: Send + Sync {
+    /// The call that asks for the answer: whole, or as a stream where the body says so.
+    fn call(&self, talk: &Talk<'_>, body: &Value) -> HttpCall;
+
+    /// Reads the whole answer, or one event of a stream, which comes with the status and the headers
+    /// of its stream: what our caller gets, in our words, or the error that it is.
+    fn read(&self, talk: &Talk<'_>, answer: &Answer) -> Result<Value, Error>;
+}
+
+/// One chat as a vendor sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Talk<'a> {
+    pub card: &'a Model,
+    pub credential: &'a Credential,
+    /// Without a slash at its end.
+    pub base_url: &'a str,
+    /// What follows it.
+    pub path: &'a str,
+    /// Ours, for an answer to which the vendor gives no id.
+    pub id: &'a str,
+    pub is_streamed: bool,
+    /// The whole exchange.
+    pub timeout: Duration,
+    pub now: Stamp,
 }

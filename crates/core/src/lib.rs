@@ -12,6 +12,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod id;
+mod local;
 pub mod overlay;
 pub mod param;
 pub mod price;

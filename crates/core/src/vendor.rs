@@ -4,16 +4,19 @@
 //! turns our request into a [`Call`], which is data, and its own answers into a [`Next`]; the
 //! engine stores the [`Mark`] *before* every send, so that a crash resumes at the right step.
 
+pub use crate::local::{Desk, Local, LocalWork};
 use crate::{
     Error, ErrorKind, Stamp,
     catalog::Model,
+    chat::Relay,
     price::Cost,
     request::{Checked, Warning},
     task::StoredInput,
 };
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 pub trait Vendor: Send + Sync {
     /// The id of its catalogue file.
@@ -69,6 +72,11 @@ pub trait Vendor: Send + Sync {
             402 => Err(Error::new(ErrorKind::VendorBalance, "The account has no balance or quota left: HTTP 402.")),
             _ => Err(Error::new(ErrorKind::Unclear, format!("The answer does not tell: HTTP {status}."))),
         }
+    }
+
+    /// Who passes chats with the model on, where the vendor has chat.
+    fn chat(&self, _card: &Model) -> Option<&dyn Relay> {
+        None
     }
 }
 
@@ -389,34 +397,6 @@ pub enum Source {
     },
     /// Nothing: the vendor failed at this one.
     Missing,
-}
-
-/// Computing that needs no network: it runs on the engine's bounded blocking pool, can be
-/// cancelled, costs nothing and may be repeated.
-#[derive(Clone)]
-pub struct LocalWork(pub Arc<dyn Local>);
-
-impl fmt::Debug for LocalWork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LocalWork")
-    }
-}
-
-pub trait Local: Send + Sync {
-    /// Writes each result into a file of its own on the desk. Returns early when cancelled.
-    fn run(&self, desk: &mut dyn Desk) -> io::Result<()>;
-}
-
-/// Where local work puts its results and hears of the world.
-pub trait Desk {
-    /// Begins the next staged file; what is written after it belongs to it.
-    fn begin(&mut self) -> io::Result<()>;
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
-    fn is_cancelled(&self) -> bool;
-    /// Percent done, for the caller to see.
-    fn progress(&mut self, percent: u8);
-    /// Reads a whole stored blob, at most 64 MiB.
-    fn blob(&mut self, sha256: &str) -> io::Result<Vec<u8>>;
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Entries for fuzzing: each takes any bytes, and panics only where a promise of ours is broken.
 
 use crate::{
-    door::fuzzing::{decoded, scanned},
+    door::fuzzing::{decoded, scanned, streamed},
     guard::Guard,
     media::{self, MediaLimits},
 };
@@ -26,6 +26,7 @@ pub const TARGETS: &[Entry] = &[
     ("sounds", sounds),
     ("scanner", scanner),
     ("decoder", decoder),
+    ("events", events),
 ];
 
 /// A link, and an entry of the operator's list. What passes is a web address outside every network
@@ -179,6 +180,31 @@ pub fn decoder(data: &[u8]) {
             assert!(plain.eq_ignore_ascii_case(again.as_bytes()));
         }
     }
+}
+
+/// An event stream in pieces: the same however it is cut, and what a simple reader of the whole says.
+pub fn events(data: &[u8]) {
+    let Some((&how, text)) = data.split_first() else { return };
+    let (step, most) = (usize::from(how >> 2) + 1, if how & 1 == 0 { 64 } else { 1 << 20 });
+    let whole = streamed(most, [text]);
+    assert_eq!(streamed(most, text.chunks(step)), whole, "cut into pieces of {step}");
+    let Ok(events) = whole else { return };
+    assert!(events.iter().all(|event| event.len() <= most + text.len()));
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    // Every way to end a line becomes one.
+    let is_first_half = |at: usize| text[at] == b'\r' && text.get(at + 1) == Some(&b'\n');
+    let kept = (0..text.len()).filter(|at| !is_first_half(*at)).map(|at| text[at]);
+    let text: Vec<u8> = kept.map(|byte| if byte == b'\r' { b'\n' } else { byte }).collect();
+    let (mut expected, mut open): (Vec<Vec<u8>>, Vec<&[u8]>) = (Vec::new(), Vec::new());
+    for line in text.split(|byte| *byte == b'\n').chain([&b""[..]]) {
+        match line.strip_prefix(b"data") {
+            _ if line.is_empty() && !open.is_empty() => expected.push(std::mem::take(&mut open).join(&b'\n')),
+            Some([]) => open.push(b""),
+            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => open.push(value),
+            _ => {}
+        }
+    }
+    assert_eq!(events, expected);
 }
 
 #[cfg(test)]

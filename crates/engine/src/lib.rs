@@ -6,6 +6,7 @@
 //! what is not certain afterwards falls under the money rule ([`unknown`]).
 
 mod admit;
+mod chat;
 mod check;
 mod choose;
 mod create;
@@ -38,6 +39,7 @@ mod watch;
 mod writes;
 
 pub use admit::{AdmitError, Admitted, Arrival};
+pub use chat::{Chat, ChatLimits, ChatStream};
 pub use check::{CheckError, Tried, Verdict, try_key};
 pub use keys::KeyState;
 pub use lane::{Lane, LaneState};
@@ -76,6 +78,8 @@ pub(crate) struct Inner {
     next_due: AtomicI64,
     /// Runs at the same time; each holds at most one vendor call per slot.
     runs: Arc<Semaphore>,
+    /// Chats at the same time, each a connection.
+    chats: Arc<Semaphore>,
     /// Local work at the same time: it fills a core each.
     local: Arc<Semaphore>,
     /// Media examined at the same time.
@@ -102,6 +106,7 @@ impl Engine {
         let lanes = lanes.into_iter().map(|lane| (lane.id.clone(), Lane::new(lane))).collect();
         Ok(Self(Arc::new(Inner {
             runs: Arc::new(Semaphore::new(options.calls_max)),
+            chats: Arc::new(Semaphore::new(options.chats_max)),
             local: Arc::new(Semaphore::new(options.local_jobs)),
             decodes: Arc::new(Semaphore::new(options.decodes)),
             decoded: Arc::new(Semaphore::new(admit::DECODED_MIB)),

@@ -8,6 +8,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 pub struct EngineOptions {
     /// Tasks worked on at the same time.
     pub calls_max: usize,
+    /// Chats with vendors at the same time.
+    pub chats_max: usize,
+    pub chat: crate::ChatLimits,
     /// Local jobs (the sandbox's) at the same time.
     pub local_jobs: usize,
     /// Pictures decoded at the same time.

@@ -11,9 +11,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
     catalog::{Catalog, Model, VendorCard},
     id::ModelId,
+    vendor::Vendor,
 };
 use pixel_engine::{
-    Engine, EngineOptions, HoldRules, LaneOptions,
+    ChatLimits, Engine, EngineOptions, HoldRules, LaneOptions,
     door::{Door, DoorLimits},
     fetch::Fetcher,
     guard::Guard,
@@ -123,8 +124,12 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
     let adapters = pixel_vendors::adapters();
     let adapter_of = |card: &VendorCard| adapters.iter().find(|adapter| adapter.id() == card.adapter());
-    let speaks = |card: &&Model| catalog.vendor(&card.provider).and_then(adapter_of).is_some_and(|a| a.speaks(card));
-    let spoken = catalog.models.iter().filter(speaks);
+    let speaks = |a: &dyn Vendor, card: &Model| a.speaks(card) || a.chat(card).is_some();
+    let is_spoken = |card: &&Model| {
+        let adapter = catalog.vendor(&card.provider).and_then(adapter_of);
+        adapter.is_some_and(|adapter| speaks(adapter.as_ref(), card))
+    };
+    let spoken = catalog.models.iter().filter(is_spoken);
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
     let lanes = catalog.vendors.iter().filter_map(|card| lane(Arc::clone(adapter_of(card)?), card, &settings));
     let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
@@ -148,7 +153,7 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
-fn lane(vendor: Arc<dyn pixel_core::vendor::Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
+fn lane(vendor: Arc<dyn Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
     let is_local = !card.is_remote();
@@ -167,6 +172,13 @@ fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions
     let hold = &settings.hold;
     EngineOptions {
         calls_max: settings.engine.calls_max,
+        chats_max: settings.chat.calls_max,
+        chat: ChatLimits {
+            first_byte: settings.chat.first,
+            idle: settings.chat.idle,
+            total: settings.chat.total,
+            ..ChatLimits::default()
+        },
         local_jobs: settings.engine.local_jobs,
         decodes: DECODES,
         poll_min: settings.engine.poll_min,

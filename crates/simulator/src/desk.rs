@@ -2,6 +2,7 @@
 
 use crate::{
     answer::{Answer, Whole},
+    chat,
     fault::{Fault, Group, Stage},
     host, spoil,
     state::{Job, Shared, Taken},
@@ -16,9 +17,14 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
     let vendor = vendor.service(&asked.path).unwrap_or(vendor);
+    let is_chat = chat::is_for(vendor, asked);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
-        return vendor.refused_to(asked, Refusal::Unauthorized).into();
+        let refusal = Refusal::Unauthorized;
+        return if is_chat { vendor.chat_refused(refusal) } else { vendor.refused_to(asked, refusal) }.into();
+    }
+    if is_chat {
+        return chat::answer(vendor, asked, shared).await;
     }
     let Some(name) = vendor.replays(asked) else { return fresh(vendor, asked, shared).await };
     let first = shared.state().replays.of(vendor.id(), name);
@@ -269,10 +275,10 @@ fn edited(whole: Whole, pointer: &str, value: Option<Value>) -> Whole {
 }
 
 /// A blocking call, open until this goes; it also goes when the client hangs up.
-struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a Shared);
 
 impl<'a> Running<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    pub(crate) fn begin(shared: &'a Shared) -> Self {
         let mut state = shared.state();
         state.running += 1;
         state.most_at_once = state.most_at_once.max(state.running);

@@ -37,7 +37,7 @@ pub struct Entry {
     pub reference: Option<String>,
     /// Of the request's body, in hexadecimal digits.
     pub request_sha256: String,
-    /// What is charged for: `image`, `video` or `speech`.
+    /// What is charged for: `image`, `video`, `speech` or `text`.
     pub unit: String,
     /// How many of them.
     pub outputs: u32,

@@ -12,8 +12,10 @@
 mod address;
 mod admin;
 mod answer;
+mod chat;
 mod desk;
 mod fault;
+mod form;
 mod host;
 mod journal;
 mod ledger;
@@ -116,6 +118,11 @@ impl Simulator {
     /// The most blocking calls that were open at the same time.
     pub fn most_at_once(&self) -> usize {
         self.0.state().most_at_once
+    }
+
+    /// Requests whose answers have not come to their end, nor their clients hung up.
+    pub fn open(&self) -> usize {
+        self.0.state().open
     }
 
     /// The address of a fault that strikes before any request; `None` for the others. A base URL

@@ -48,6 +48,8 @@ pub(crate) struct State {
     received: u64,
     pub running: usize,
     pub most_at_once: usize,
+    /// Answers on their way.
+    pub open: usize,
 }
 
 /// An accepted submission and how far it is.
@@ -115,6 +117,7 @@ impl Shared {
             received: 0,
             running: 0,
             most_at_once: 0,
+            open: 0,
         };
         state.scripts.set(None, options.script);
         let journal = match options.ledger {
@@ -206,6 +209,8 @@ impl Shared {
             Unit::Image => {}
             Unit::Video => return media::mp4(&note()).into(),
             Unit::Speech => return media::wav(24_000, 1_000).into(),
+            // The answer was the result.
+            Unit::Text => return Bytes::new(),
         }
         match (self.memory, job.script.bytes) {
             (_, Some(bytes)) => media::large(bytes, &note()),

@@ -92,6 +92,16 @@ pub(crate) trait Vendor: Send + Sync {
     fn found(&self, _job: Option<&Facts<'_>>) -> Whole {
         self.refused(Refusal::NotFound)
     }
+
+    /// Where chat completions are taken, for a vendor that has them.
+    fn chat_path(&self) -> Option<&str> {
+        None
+    }
+
+    /// Says no to a chat in the vendor's words, where they are others.
+    fn chat_refused(&self, refusal: Refusal) -> Whole {
+        self.refused(refusal)
+    }
 }
 
 /// A request, read to its end. The path begins after the vendor's prefix.
@@ -175,6 +185,7 @@ pub(crate) enum Unit {
     Image,
     Video,
     Speech,
+    Text,
 }
 
 impl Unit {
@@ -183,12 +194,13 @@ impl Unit {
             Self::Image => "image",
             Self::Video => "video",
             Self::Speech => "speech",
+            Self::Text => "text",
         }
     }
 
     /// By its name in the ledger.
     pub fn named(name: &str) -> Self {
-        [Self::Video, Self::Speech].into_iter().find(|unit| unit.name() == name).unwrap_or_default()
+        [Self::Video, Self::Speech, Self::Text].into_iter().find(|unit| unit.name() == name).unwrap_or_default()
     }
 
     pub fn extension(self) -> &'static str {
@@ -196,6 +208,7 @@ impl Unit {
             Self::Image => "png",
             Self::Video => "mp4",
             Self::Speech => "wav",
+            Self::Text => "txt",
         }
     }
 
@@ -204,6 +217,7 @@ impl Unit {
             Self::Image => "image/png",
             Self::Video => "video/mp4",
             Self::Speech => "audio/wav",
+            Self::Text => "text/plain",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     vendor::Asked,
     vendors,
 };
+use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -16,10 +17,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     future::pending,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::{
@@ -94,6 +97,7 @@ async fn respond(request: Request<Incoming>, shared: &Arc<Shared>, line: &Line) 
         body: body.to_bytes(),
         reused: line.requests.fetch_add(1, Ordering::Relaxed) > 0,
     };
+    let open = Open::begin(shared);
     let answer = route(asked, shared).await;
     if let Answer::Raw(raw) = answer {
         *line.raw.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw);
@@ -101,8 +105,51 @@ async fn respond(request: Request<Incoming>, shared: &Arc<Shared>, line: &Line) 
         return pending().await;
     }
     match response(answer) {
-        Some(response) => response,
+        Some(response) => response.map(|body| Watched { body, _open: open }.boxed_unsync()),
         None => pending().await,
+    }
+}
+
+/// An answer on its way, until it has ended or its client has hung up.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.state().open += 1;
+        Self(shared.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.open = state.open.saturating_sub(1);
+    }
+}
+
+/// A body that is watched until it goes.
+struct Watched {
+    body: Body,
+    _open: Open,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Model, VendorCard, parse_duration_ms};
 use crate::{
     capability::RESERVED,
     param,
+    request::Kind,
     size::{Makes, Size, parse_ratio},
 };
 use toml::Value;
@@ -15,6 +16,7 @@ pub(super) fn vendor(vendor: &VendorCard) -> Result<(), String> {
 
 pub(super) fn model(vendor: &VendorCard, model: &Model) -> Result<(), String> {
     check_service(vendor, model)?;
+    check_chat(vendor, model)?;
     check_entry(model)
 }
 
@@ -41,6 +43,17 @@ fn check_service(vendor: &VendorCard, model: &Model) -> Result<(), String> {
         }
         None if !vendor.services.is_empty() && vendor.key_env.is_empty() => {
             Err("it must name one of its vendor's services".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A vendor with a network needs a path for its chats.
+fn check_chat(vendor: &VendorCard, model: &Model) -> Result<(), String> {
+    match vendor.chat_path(model) {
+        Some(path) if !path.starts_with('/') => Err(format!("the chat_path '{path}' does not begin with a slash")),
+        None if model.kind == Kind::Llm && vendor.is_remote() => {
+            Err("neither its vendor nor its service has a chat_path".into())
         }
         _ => Ok(()),
     }

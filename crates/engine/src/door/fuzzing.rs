@@ -2,6 +2,7 @@
 
 use super::{
     decode::{Decoder, Seen},
+    events::{Event, Events},
     extract::{Scanner, Step},
 };
 use pixel_core::vendor::{Encoding, MediaAt, Staged};
@@ -43,4 +44,25 @@ pub(crate) fn decoded<'a>(encoding: Encoding, pieces: impl IntoIterator<Item = &
     decoder.end().ok()?;
     bytes.extend(decoder.take());
     Some(bytes)
+}
+
+/// The events of a stream, each at most so large.
+pub(super) fn told<'a>(bytes_max: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Event>, String> {
+    let (mut events, mut told) = (Events::new(bytes_max), Vec::new());
+    for mut piece in pieces {
+        while let Some(event) = events.next(&mut piece)? {
+            told.push(event);
+        }
+    }
+    told.extend(events.finish().map(Event::Data));
+    Ok(told)
+}
+
+/// The data of its events alone.
+pub(crate) fn streamed<'a>(
+    bytes_max: usize,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<Vec<u8>>, String> {
+    let events = told(bytes_max, pieces)?.into_iter();
+    Ok(events.filter_map(|event| if let Event::Data(data) = event { Some(data) } else { None }).collect())
 }

@@ -7,8 +7,10 @@
 
 mod answer;
 mod body;
+pub(crate) mod chat;
 mod client;
 mod decode;
+mod events;
 mod extract;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -18,6 +20,8 @@ mod row;
 mod sign;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_chat;
 #[cfg(test)]
 mod tests_extract;
 

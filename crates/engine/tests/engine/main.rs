@@ -125,6 +125,8 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
     };
     let options = EngineOptions {
         calls_max: 100,
+        chats_max: 10,
+        chat: pixel_engine::ChatLimits::default(),
         local_jobs: 1,
         decodes: 2,
         poll_min: None,

@@ -1,4 +1,7 @@
 //! `POST /v1/chat/completions`: text, whole or streamed, in the common chat-completions wire form.
+//! The sandbox's writer answers here; what a vendor answers is passed on by [`relay`].
+
+mod relay;
 
 use super::{body, envelope::ApiError, state::App};
 use axum::{
@@ -43,12 +46,16 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// Write a text.
+/// Write a text: by the model's vendor, or by the sandbox where it stands in.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "chat", request_body = ChatBody, responses(
-    (status = 200, description = "A `chat.completion`, or with `stream` server-sent `chat.completion.chunk` events and `[DONE]`",
+    (status = 200, description = "A `chat.completion`, or with `stream` server-sent `chat.completion.chunk` events and `[DONE]`; an error on the way is an event with an `error` object, and the last",
         body = serde_json::Value),
-    (status = 400, description = "A parameter is wrong; the message names it", body = super::envelope::ErrorBody), (status = 404, description = "No such resource", body = super::envelope::ErrorBody),
-    (status = 503, description = "Not available now", body = super::envelope::ErrorBody)
+    (status = 400, description = "A parameter is wrong, or the vendor refuses the request; the message says why", body = super::envelope::ErrorBody),
+    (status = 404, description = "No such resource", body = super::envelope::ErrorBody),
+    (status = 429, description = "Too many chats; `Retry-After` says when to come back, where the vendor said so", body = super::envelope::ErrorBody),
+    (status = 502, description = "The vendor's answer broke off or makes no sense", body = super::envelope::ErrorBody),
+    (status = 503, description = "Not available now", body = super::envelope::ErrorBody),
+    (status = 504, description = "The vendor did not answer in time", body = super::envelope::ErrorBody)
 ))]
 pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
     let raw = body::object(body, app.settings.limits.body_bytes).await?;
@@ -63,6 +70,11 @@ pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> 
     if let Some(why) = offer.disabled {
         return Err(ApiError::unavailable(why));
     }
+    let is_streamed = asked.stream.unwrap_or(false);
+    let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
+    if !offer.sandbox {
+        return relay::answer(&app, card, &raw, is_streamed, id).await;
+    }
     let usage = asked.stream_options.as_ref().and_then(|options| options.include_usage);
     let chat = Chat {
         messages,
@@ -71,12 +83,8 @@ pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> 
         body: raw,
     };
     let written = app.writer.write(&chat, card).map_err(|error| ApiError::bad(error.message))?;
-    let head = Head {
-        id: format!("chatcmpl-{}", uuid::Uuid::now_v7().simple()),
-        model: card.id(),
-        created: now().0 / 1_000_000,
-    };
-    Ok(match asked.stream.unwrap_or(false) {
+    let head = Head { id, model: card.id(), created: now().0 / 1_000_000 };
+    Ok(match is_streamed {
         false => Json(whole(&head, &written)).into_response(),
         true => Sse::new(streamed(&head, written, usage.unwrap_or(false))).into_response(),
     })

@@ -76,15 +76,21 @@ impl ApiError {
 impl ApiError {
     /// The same with the object that clients of the chat form look for.
     pub fn chat_body(&self, request_id: &str) -> serde_json::Value {
-        let kind = match self.status.is_server_error() {
-            true => "server_error",
-            false => "invalid_request_error",
-        };
         let code = self.status.as_u16().to_string();
         serde_json::json!({
-            "code": code, "message": self.message, "request_id": request_id,
-            "error": { "message": self.message, "type": kind, "param": null, "code": code },
+            "code": code, "message": self.message, "request_id": request_id, "error": self.chat_error(),
         })
+    }
+
+    /// That object alone, as it also stands in a stream.
+    pub fn chat_error(&self) -> serde_json::Value {
+        let kind = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request_error",
+        };
+        let code = self.status.as_u16().to_string();
+        serde_json::json!({ "message": self.message, "type": kind, "param": null, "code": code })
     }
 }
 

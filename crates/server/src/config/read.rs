@@ -5,7 +5,7 @@ use super::{
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
-    settings::{CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings, VendorSettings},
+    settings::{Chat, CorsOrigins, Database, Engine, Fetch, Hold, HoldPolicy, Limits, Log, Settings, VendorSettings},
     table::DATABASE_URL,
     vendors,
 };
@@ -59,6 +59,12 @@ pub fn settings(
             lease: Duration::from_secs(read.whole("engine.lease_s", 1..=3600)?),
             poll_min: read.poll_min()?,
             staging: Duration::from_secs(read.whole("engine.staging_s", 1..=2_592_000)?),
+        },
+        chat: Chat {
+            calls_max: read.whole("chat.calls_max", 1..=100_000)?,
+            first: Duration::from_secs(read.whole("chat.first_s", 1..=3600)?),
+            idle: Duration::from_secs(read.whole("chat.idle_s", 1..=3600)?),
+            total: Duration::from_secs(read.whole("chat.total_s", 1..=86_400)?),
         },
         hold: Hold {
             time: Duration::from_secs(read.whole("hold.time_s", 0..=2_592_000)?),

@@ -31,6 +31,7 @@ pub struct Settings {
     pub cors: CorsOrigins,
     pub fetch: Fetch,
     pub engine: Engine,
+    pub chat: Chat,
     pub hold: Hold,
     /// How long media and details are kept after a task's end; `None` is for ever.
     pub retention: Option<Duration>,
@@ -104,6 +105,17 @@ pub struct Engine {
     pub poll_min: Option<Duration>,
     /// Staged files that nobody has touched for so long are removed.
     pub staging: Duration,
+}
+
+/// Chats with vendors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    pub calls_max: usize,
+    /// Until a stream begins.
+    pub first: Duration,
+    /// Between two pieces of a stream.
+    pub idle: Duration,
+    pub total: Duration,
 }
 
 /// What happens to a submission of which nobody knows whether it was accepted.

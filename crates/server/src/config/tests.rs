@@ -197,6 +197,10 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_LEASE_S", "2"),
         ("PIXEL_POLL_MIN_MS", "10"),
         ("PIXEL_STAGING_S", "60"),
+        ("PIXEL_CHATS_MAX", "11"),
+        ("PIXEL_CHAT_FIRST_S", "12"),
+        ("PIXEL_CHAT_IDLE_S", "13"),
+        ("PIXEL_CHAT_TOTAL_S", "14"),
         ("PIXEL_HOLD_S", "5"),
         ("PIXEL_HOLD_POLICY", "lost"),
         ("PIXEL_HOLD_PROJECTS", "one=pay_again, two=hold"),
@@ -239,6 +243,8 @@ fn every_variable_of_the_table_sets_its_setting() {
         staging: Duration::from_secs(60),
     };
     assert_eq!(settings.engine, engine);
+    let [first, idle, total] = [12, 13, 14].map(Duration::from_secs);
+    assert_eq!(settings.chat, Chat { calls_max: 11, first, idle, total });
     assert_eq!(settings.hold.time.as_secs(), 5);
     assert_eq!(settings.hold.policy_of(Some("one")), HoldPolicy::PayAgain);
     assert_eq!(settings.hold.policy_of(Some("two")), HoldPolicy::Hold);

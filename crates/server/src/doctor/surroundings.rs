@@ -102,7 +102,11 @@ fn account(settings: &Settings, catalog: &Catalog, card: &VendorCard, own: &Acco
     let service = own.account.service.as_deref();
     let is_mine = |model: &&Model| model.provider == card.id && model.service.as_deref() == service;
     let mine = || catalog.models.iter().filter(is_mine);
-    let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.adapter() && a.speaks(model))).count();
+    let served = mine()
+        .filter(|model| {
+            adapters.iter().any(|a| a.id() == card.adapter() && (a.speaks(model) || a.chat(model).is_some()))
+        })
+        .count();
     let models = format!("{served} of {} models served by this version", mine().count());
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
     let subject = match service {

@@ -30,6 +30,7 @@ fn house(stub: &Stub, key_env: &str) -> String {
         name = "Our own server"
         adapter = "openai"
         base_url = "{}/"
+        chat_path = "/chat/completions"
         key_env = [{key_env}]
 
         [[model]]
@@ -42,6 +43,13 @@ fn house(stub: &Stub, key_env: &str) -> String {
         n_per_call = 10
         params = {{ quality = {{ type = "string", enum = ["low", "high"] }} }}
         price = {{ per = "image", micros = 7, currency = "EUR", source = "ours", date = "2026-11-20" }}
+
+        [[model]]
+        key = "talker"
+        name = "House Talker"
+        type = "llm"
+        form = "chat-completions"
+        vendor_model = "gpt-5"
         "#,
         stub.openai_base_url()
     )
@@ -71,6 +79,9 @@ async fn a_vendor_of_ones_own_works_with_an_adapter_that_is_there(rig: Rig) {
     assert_eq!((&task["cost"]["currency"], &task["cost"]["final_micros"]), (&json!("EUR"), &json!(14)));
     assert_eq!((stub.received(&mark), stub.accepted(&mark)), (1, 1));
     assert_eq!(stub.violations(), Vec::<String>::new());
+    let talk = json!({ "model": "house/talker", "messages": [{ "role": "user", "content": "Hello" }] });
+    let said = client.post("/v1/chat/completions", &talk).await;
+    assert!(said.status == 200 && said.json()["model"] == "house/talker", "{}", said.text());
     let figures = client.get("/metrics").await.text();
     assert!(figures.contains("pixel_tasks_live{vendor=\"house\""), "{figures}");
 }

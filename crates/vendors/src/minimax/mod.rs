@@ -10,10 +10,12 @@ mod inputs;
 mod shape;
 mod speech;
 
+use crate::chat::Completions;
 use crate::status::{Dialect, Said, is_plain, text, word};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::Checked,
     vendor::{Answer, Body, Call, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor},
 };
@@ -21,6 +23,8 @@ use serde_json::{Map, Value, json};
 use std::{borrow::Cow, time::Duration};
 
 const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+static CHAT: Completions = Completions(&DIALECT);
 
 const DIALECT: Dialect = Dialect {
     name: "MiniMax",
@@ -87,6 +91,10 @@ impl Vendor for MiniMax {
 
     fn speaks(&self, card: &Model) -> bool {
         matches!(card.form.as_str(), "image-generation" | "video-generation" | "video-generation-v2" | "t2a")
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 
     fn plan(&self, request: &Checked, card: &Model) -> Result<Plan, Error> {

@@ -2,12 +2,14 @@
 //! but every submission counts against the day, and none can be looked up by a reference of ours.
 
 use crate::{
+    chat::Completions,
     inline::json_with_files,
     status::{Dialect, Said, is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::{Checked, Lora, Warning},
     vendor::{
         Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
@@ -30,6 +32,8 @@ const NEGATIVE_CHARS_MAX: usize = 1999;
 const BURST_WAIT: Duration = Duration::from_secs(60);
 /// What is left of the day, for the account and for the model.
 const LEFT: [&str; 2] = ["modelscope-ratelimit-requests-remaining", "modelscope-ratelimit-model-requests-remaining"];
+
+static CHAT: Completions = Completions(&DIALECT);
 
 const DIALECT: Dialect = Dialect {
     name: "ModelScope",
@@ -54,6 +58,10 @@ impl Vendor for ModelScope {
 
     fn speaks(&self, card: &Model) -> bool {
         card.form == "images"
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 
     fn plan(&self, request: &Checked, card: &Model) -> Result<Plan, Error> {

@@ -7,10 +7,11 @@ mod speech;
 mod video;
 mod visual;
 
-use crate::status::text;
+use crate::{chat::Completions, status::text};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
+    chat::Relay,
     request::{Checked, Mode, Role, Warning},
     vendor::{Body, Call, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
 };
@@ -20,6 +21,8 @@ use std::time::Duration;
 /// Of the files behind Ark's links.
 const LINK_LIFETIME_S: u64 = 24 * 3600;
 const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+static CHAT: Completions = Completions(&errors::ARK.dialect);
 
 pub struct Volcengine;
 
@@ -51,6 +54,10 @@ impl Vendor for Volcengine {
 
     fn speaks(&self, card: &Model) -> bool {
         form(card).is_ok()
+    }
+
+    fn chat(&self, card: &Model) -> Option<&dyn Relay> {
+        CHAT.of(card)
     }
 
     fn plan(&self, request: &Checked, card: &Model) -> Result<Plan, Error> {
