@@ -3,16 +3,32 @@
 
 use crate::{
     catalog::{Model, parse_duration_ms},
+    param,
     request::{Ask, Checked, Input, Kind, Refusal, Role, Warning},
     size::{Level, Size, parse_ratio},
 };
 use serde_json::{Map, Value};
+use std::ops::RangeInclusive;
 
 /// Pixels of one picture: no larger one is taken in, whoever makes it.
 pub const PIXELS_MAX: u64 = 40_000_000;
 
 /// Most results that one request may ask for.
 pub const N_MAX: u32 = 10;
+/// Where a request is filed by its caller, and other short texts; at most so many characters each.
+pub const LABEL_CHARS: usize = 200;
+/// Prompts; a model may take less.
+pub const TEXT_CHARS: usize = 100_000;
+/// Addresses of inputs in one request; a model takes fewer.
+pub const INPUTS_MAX: usize = 64;
+/// Further parameters of one request.
+pub const EXTRA_MAX: usize = 64;
+/// Messages of one chat.
+pub const MESSAGES_MAX: usize = 1000;
+/// Times the usual speed.
+pub const SPEED: RangeInclusive<f64> = 0.25..=4.0;
+/// Names in `extraParams` that are no parameters of a model's own.
+pub const RESERVED: &[&str] = &["seed", "loras", "mode", "lastFrame", "videoInput", "audioInput"];
 
 /// Checks `ask` against `card`. With `stand_in` the sandbox answers in the model's place and
 /// makes every size, so that the model's own limits on sizes do not apply.
@@ -106,12 +122,8 @@ impl Notes<'_> {
     }
 
     fn size(&mut self, ask: &Ask, stand_in: bool) -> Result<Option<Size>, Refusal> {
-        let (level, ratio) = match ask.kind {
-            Kind::Image => ("1K", "1:1"),
-            Kind::Video => ("720p", "16:9"),
-            Kind::Audio | Kind::Llm => return Ok(self.no_size(ask)),
-        };
-        let level = ask.resolution.as_deref().unwrap_or_else(|| self.default_level(level));
+        let Some((level, ratio)) = usual_size(self.card, ask.kind) else { return Ok(self.no_size(ask)) };
+        let level = ask.resolution.as_deref().unwrap_or(level);
         let ratio = ask.aspect_ratio.as_deref().unwrap_or(ratio);
         let asked = self.asked_size(level, ratio)?;
         if matches!((Level::parse(level), &ask.aspect_ratio), (Some(Level::Exact(_)), Some(_))) {
@@ -124,15 +136,6 @@ impl Notes<'_> {
             self.warn("resolution", message);
         }
         Ok(Some(made))
-    }
-
-    /// The usual level when the model lists it, else the first that it lists.
-    fn default_level<'a>(&'a self, usual: &'a str) -> &'a str {
-        let listed = &self.card.resolutions;
-        match listed.contains_key(usual) {
-            true => usual,
-            false => listed.keys().next().map_or(usual, String::as_str),
-        }
     }
 
     fn asked_size(&self, level: &str, ratio: &str) -> Result<Size, Refusal> {
@@ -214,7 +217,7 @@ impl Notes<'_> {
 
     fn speed(&mut self, ask: &Ask) -> Result<Option<f64>, Refusal> {
         let Some(speed) = ask.speed else { return Ok(None) };
-        if !(0.25..=4.0).contains(&speed) {
+        if !SPEED.contains(&speed) {
             let why = format!("'speed' must be a number from 0.25 to 4.0, got: {speed}.");
             return Err(Refusal::new("speed", why));
         }
@@ -243,6 +246,22 @@ impl Notes<'_> {
     }
 }
 
+/// The level and the ratio of a request that names none: the usual level when the model lists it,
+/// else the first that it lists.
+pub(crate) fn usual_size(card: &Model, kind: Kind) -> Option<(&str, &'static str)> {
+    let (usual, ratio) = match kind {
+        Kind::Image => ("1K", "1:1"),
+        Kind::Video => ("720p", "16:9"),
+        Kind::Audio | Kind::Llm => return None,
+    };
+    let listed = &card.resolutions;
+    let level = match listed.contains_key(usual) {
+        true => usual,
+        false => listed.keys().next().map_or(usual, String::as_str),
+    };
+    Some((level, ratio))
+}
+
 /// A value for a message, at most 80 characters.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
@@ -262,35 +281,6 @@ fn usual_duration(offered: &[u32]) -> u32 {
 
 fn secs(ms: u32) -> String {
     format!("{}s", f64::from(ms) / 1000.0)
-}
-
-/// The few words of JSON Schema that parameters are described with.
-mod param {
-    use serde_json::Value;
-
-    /// Whether the value fits; the error completes the sentence "must be …".
-    pub(super) fn fits(spec: &toml::Value, value: &Value) -> Result<(), String> {
-        if let Some(options) = spec.get("enum").and_then(toml::Value::as_array) {
-            let texts: Vec<_> = options.iter().filter_map(toml::Value::as_str).collect();
-            let known = value.as_str().is_some_and(|text| texts.contains(&text));
-            return known.then_some(()).ok_or_else(|| format!("one of {}", texts.join(", ")));
-        }
-        let number = |key: &str| spec.get(key).and_then(|v| v.as_float().or(v.as_integer().map(|n| n as f64)));
-        let (low, high) = (number("minimum"), number("maximum"));
-        let within = |n: f64| low.is_none_or(|low| n >= low) && high.is_none_or(|high| n <= high);
-        let (fits, noun) = match spec.get("type").and_then(toml::Value::as_str) {
-            Some("integer") => (value.as_i64().is_some_and(|n| within(n as f64)), "an integer"),
-            Some("number") => (value.as_f64().is_some_and(within), "a number"),
-            Some("boolean") => (value.is_boolean(), "true or false"),
-            Some("string") => (value.is_string(), "a string"),
-            _ => (true, "a value"),
-        };
-        let range = match (low, high) {
-            (Some(low), Some(high)) => format!(" from {low} to {high}"),
-            _ => String::new(),
-        };
-        fits.then_some(()).ok_or_else(|| format!("{noun}{range}"))
-    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,34 @@
 //! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
 
+mod check;
+
 use crate::{
     id::ModelId,
+    overlay::{self, Fault},
     price::Price,
     request::{Kind, Mode},
-    size::{Makes, Size},
+    size::{Makes, Size, decimal},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
-use toml::{Table, Value};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
+use toml::Table;
 
 /// One vendor as its file describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VendorCard {
     pub id: String,
+    /// The file that described it last.
+    #[serde(skip)]
+    pub origin: String,
+    /// Whose wire forms it speaks, where that is another: see [`Self::adapter`].
+    #[serde(default, rename = "adapter")]
+    pub speaks_as: Option<String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
     pub name: String,
     /// Environment variables that must all be set; empty for a vendor that needs no key.
     #[serde(default)]
@@ -81,6 +95,11 @@ pub struct Model {
     pub key: String,
     #[serde(skip)]
     pub provider: String,
+    /// The file that described it last.
+    #[serde(skip)]
+    pub origin: String,
+    #[serde(default = "yes")]
+    pub enabled: bool,
     pub name: String,
     #[serde(rename = "type")]
     pub kind: Kind,
@@ -152,6 +171,22 @@ pub struct Model {
 
 fn one() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl VendorCard {
+    /// The id of the adapter that calls it.
+    pub fn adapter(&self) -> &str {
+        self.speaks_as.as_deref().unwrap_or(&self.id)
+    }
+
+    /// Whether it is reached over a network; the others work inside this process.
+    pub fn is_remote(&self) -> bool {
+        self.base_url_env.is_some() || !self.base_url.is_empty() || !self.services.is_empty()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,47 +263,49 @@ impl Model {
 /// `5s`, `5`, `7.5s` in milliseconds.
 pub fn parse_duration_ms(text: &str) -> Option<u32> {
     let text = text.trim();
-    let seconds: f64 = text.strip_suffix(['s', 'S']).unwrap_or(text).parse().ok()?;
+    let seconds = decimal(text.strip_suffix(['s', 'S']).unwrap_or(text))?;
     // Bounded by an hour, so the product fits.
-    (seconds > 0.0 && seconds <= 3600.0).then(|| (seconds * 1000.0).round() as u32)
+    SECONDS.contains(&seconds).then(|| (seconds * 1000.0).round() as u32)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    vendor: VendorCard,
-    #[serde(default)]
-    model: Vec<Model>,
-}
+/// From a millisecond to an hour.
+pub const SECONDS: RangeInclusive<f64> = 0.001..=3600.0;
+
+/// What [`parse_duration_ms`] reads, as a schema says it.
+pub const DURATION_PATTERN: &str = concat!(
+    r"^(?:\s*(?:0*(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2})(?:\.[0-9]*)?",
+    r"|0*3600(?:\.0*)?|0*\.[0-9]{0,2}[1-9][0-9]*)[sS]?\s*)?$"
+);
 
 /// Every vendor and model, in the order of the files.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub vendors: Vec<VendorCard>,
     pub models: Vec<Model>,
+    /// How many files of the operator's own lie over the built-in ones.
+    pub laid_over: usize,
     by_id: HashMap<String, usize>,
 }
 
 impl Catalog {
     /// Reads catalogue files, each given as (name, text).
-    pub fn parse(files: &[(&str, &str)]) -> Result<Self, String> {
-        let mut all = Self::default();
-        for (name, text) in files {
-            let file: File = toml::from_str(text).map_err(|e| format!("catalog/{name}: {e}"))?;
-            check_services(&file.vendor).map_err(|why| format!("catalog/{name}: {why}"))?;
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, Fault> {
+        Self::layered(files, &[])
+    }
+
+    /// The same with an operator's files over them, in their order.
+    pub fn layered(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Self, Fault> {
+        let mut all = Self { laid_over: over.len(), ..Self::default() };
+        for file in overlay::read(own, over)? {
+            let vendor = file.vendor;
+            check::vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
             for mut model in file.model {
-                model.provider.clone_from(&file.vendor.id);
-                check_service(&file.vendor, &model)
-                    .and_then(|()| check_chat(&file.vendor, &model))
-                    .and_then(|()| check_entry(&model))
-                    .map_err(|why| format!("catalog/{name}: {}: {why}", model.id()))?;
-                let id = model.id();
-                if all.by_id.insert(id.clone(), all.models.len()).is_some() {
-                    return Err(format!("catalog/{name}: '{id}' stands twice"));
-                }
+                model.provider.clone_from(&vendor.id);
+                check::model(&vendor, &model).map_err(|why| Fault::new(&model.origin, &model.id(), why))?;
+                all.by_id.insert(model.id(), all.models.len());
                 all.models.push(model);
             }
-            all.vendors.push(file.vendor);
+            all.vendors.push(vendor);
         }
         Ok(all)
     }
@@ -303,73 +340,6 @@ impl Catalog {
     }
 }
 
-fn check_services(vendor: &VendorCard) -> Result<(), String> {
-    for (at, service) in vendor.services.iter().enumerate() {
-        if vendor.services[..at].iter().any(|earlier| earlier.id == service.id) {
-            return Err(format!("the service '{}' stands twice", service.id));
-        }
-        if service.key_env.is_empty() || service.key_env.iter().any(Vec::is_empty) {
-            return Err(format!(
-                "the service '{}' needs at least one set of key variables, none of them empty",
-                service.id
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A call must never go with another service's key, or to another service's host.
-fn check_service(vendor: &VendorCard, model: &Model) -> Result<(), String> {
-    match &model.service {
-        Some(id) if !vendor.services.iter().any(|service| service.id == *id) => {
-            Err(format!("its vendor has no service '{id}'"))
-        }
-        None if !vendor.services.is_empty() && vendor.key_env.is_empty() => {
-            Err("it must name one of its vendor's services".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A vendor with a network needs a path for its chats.
-fn check_chat(vendor: &VendorCard, model: &Model) -> Result<(), String> {
-    let is_local = vendor.base_url.is_empty() && vendor.base_url_env.is_none();
-    match vendor.chat_path(model) {
-        Some(path) if !path.starts_with('/') => Err(format!("the chat_path '{path}' does not begin with a slash")),
-        None if model.kind == Kind::Llm && !is_local => {
-            Err("neither its vendor nor its service has a chat_path".into())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_entry(model: &Model) -> Result<(), String> {
-    ModelId::parse(&model.id()).ok_or("the id is not of the form vendor/key")?;
-    for (level, ratios) in &model.resolutions {
-        let ratios = ratios.as_table().ok_or_else(|| format!("resolutions.{level} is no table"))?;
-        for (ratio, size) in ratios {
-            let size = size.as_str().and_then(Size::parse);
-            size.ok_or_else(|| format!("resolutions.{level}.'{ratio}' is no size such as 1280*720"))?;
-        }
-    }
-    for (key, label) in &model.durations {
-        let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
-        fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
-    }
-    for (level, few) in &model.durations_at {
-        let known = model.resolutions.contains_key(level) && few.iter().all(|one| model.durations.contains_key(one));
-        let known = known && !few.is_empty();
-        known.then_some(()).ok_or_else(|| format!("durations_at.{level} is not some durations of a level"))?;
-    }
-    if let Some(Makes::Range(bounds)) = &model.makes {
-        bounds.check()?;
-    }
-    match model.n_per_call {
-        0 => Err("n_per_call is at least 1".to_owned()),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,7 +352,7 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Catalog, String> {
-        Catalog::parse(&[("mixed.toml", text)])
+        Catalog::parse(&[("mixed.toml", text)]).map_err(|fault| fault.to_string())
     }
 
     #[test]
@@ -416,7 +386,8 @@ mod tests {
     fn parse_chat(vendor: &str, model: &str) -> Result<Catalog, String> {
         let head = "[vendor]\nid = 'v'\nname = 'V'\nbase_url = 'https://v.example'";
         let one = "[[model]]\nkey = 'm'\nname = 'M'\ntype = 'llm'\nform = 'f'";
-        Catalog::parse(&[("v.toml", &format!("{head}\n{vendor}\n{one}\n{model}"))])
+        let text = format!("{head}\n{vendor}\n{one}\n{model}");
+        Catalog::parse(&[("v.toml", &text)]).map_err(|fault| fault.to_string())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     catalog::{Catalog, parse_duration_ms},
     id::{MediaId, ModelId, TaskId},
+    schema,
     size::{Level, Size, parse_ratio},
 };
 
@@ -36,13 +37,18 @@ pub fn texts(data: &[u8]) {
     assert!(parse_duration_ms(text).is_none_or(|ms| ms <= 3_600_000));
 }
 
-/// A catalogue file, and what follows from each of its models.
+/// A catalogue file, alone and as an operator's, and what follows from each of its models.
 pub fn catalog(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(catalog) = Catalog::parse(&[("fuzzed.toml", text)]) else { return };
+    let alone = [("fuzzed.toml", text)];
+    if let Err(fault) = Catalog::layered(&alone, &alone) {
+        assert!(!fault.place.is_empty() && !fault.wrong.is_empty());
+    }
+    let Ok(catalog) = Catalog::parse(&alone) else { return };
     for model in &catalog.models {
         let id = ModelId::parse(&model.id());
         assert!(id.is_some_and(|id| catalog.model(&id).is_some()), "{} is not found", model.id());
+        assert!(schema::of(model)["properties"]["model"]["const"] == model.id());
         assert!(model.durations_ms().count() == model.durations.len() && model.n_per_call > 0);
         if let Some(makes) = &model.makes {
             for wanted in [Size::new(1, 1), Size::new(1024, 1024), Size::new(16_384, 820), Size::new(820, 16_384)] {

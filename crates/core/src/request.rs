@@ -46,6 +46,11 @@ pub enum Mode {
     Sound,
 }
 
+impl Mode {
+    pub const ALL: [Self; 6] =
+        [Self::Image, Self::FirstLast, Self::Reference, Self::Extend, Self::LipSync, Self::Sound];
+}
+
 /// What an input is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,7 @@ impl Size {
     /// Reads `W*H` or `WxH`.
     pub fn parse(text: &str) -> Option<Self> {
         let (w, h) = text.split_once(['*', 'x', 'X', '×'])?;
-        let size = Self::new(w.trim().parse().ok()?, h.trim().parse().ok()?);
+        let size = Self::new(whole(w.trim())?, whole(h.trim())?);
         (size.width > 0 && size.height > 0).then_some(size)
     }
 
@@ -53,9 +53,36 @@ impl<'de> Deserialize<'de> for Size {
 /// Width over height of a ratio such as `16:9`; `None` when it is not one, or is beyond 1:20.
 pub fn parse_ratio(text: &str) -> Option<f64> {
     let (w, h) = text.split_once(':')?;
-    let (w, h): (f64, f64) = (w.trim().parse().ok()?, h.trim().parse().ok()?);
+    let (w, h) = (decimal(w.trim())?, decimal(h.trim())?);
     let ratio = w / h;
     (w > 0.0 && h > 0.0 && (0.05..=20.0).contains(&ratio)).then_some(ratio)
+}
+
+/// What [`parse_ratio`] reads, as a schema says it; that a ratio is not beyond 1:20 no pattern can say.
+pub const RATIO_PATTERN: &str = concat!(
+    r"^(?:\s*(?:0*[1-9][0-9]*(?:\.[0-9]*)?|0*\.[0-9]*[1-9][0-9]*)\s*",
+    r":\s*(?:0*[1-9][0-9]*(?:\.[0-9]*)?|0*\.[0-9]*[1-9][0-9]*)\s*)?$"
+);
+
+/// What [`Level::parse`] reads, as a schema says it: both sides at most 16384, at most `16K`, `64p` to `8640p`.
+pub const LEVEL_PATTERN: &str = concat!(
+    r"^(?:",
+    r"\s*0*(?:[1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-4])\s*[*xX×]",
+    r"\s*0*(?:[1-9][0-9]{0,3}|1[0-5][0-9]{3}|16[0-2][0-9]{2}|163[0-7][0-9]|1638[0-4])\s*",
+    r"|\s*(?:0*(?:[1-9]|1[0-5])(?:\.[0-9]*)?|0*16(?:\.0*)?|0*\.[0-9]*[1-9][0-9]*)[kK]\s*",
+    r"|\s*0*(?:6[4-9]|[7-9][0-9]|[1-9][0-9]{2}|[1-7][0-9]{3}|8[0-5][0-9]{2}|86[0-3][0-9])(?:\.[0-9]*)?[pP]\s*",
+    r"|\s*0*8640(?:\.0*)?[pP]\s*",
+    r")?$"
+);
+
+/// A number in digits alone: no sign, no exponent, no word.
+pub(crate) fn decimal(text: &str) -> Option<f64> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    text.parse().ok().filter(|_| plain)
+}
+
+fn whole(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The side of the square that a level stands for: `1K` is 1024, `2K` 2048, `720p` a short side of 720.
@@ -75,7 +102,7 @@ impl Level {
             return (size.width <= 16_384 && size.height <= 16_384).then_some(Self::Exact(size));
         }
         let lower = text.trim().to_ascii_lowercase();
-        let number = |digits: &str| digits.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+        let number = |digits: &str| decimal(digits).filter(|n| n.is_finite() && *n > 0.0);
         if let Some(k) = lower.strip_suffix('k').and_then(number) {
             return (k <= 16.0).then_some(Self::Square(k * 1024.0));
         }
@@ -207,11 +234,11 @@ mod tests {
         assert_eq!(Level::parse("720p").map(|l| l.at(16.0 / 9.0)), Some(Size::new(1280, 720)));
         assert_eq!(Level::parse("720p").map(|l| l.at(9.0 / 16.0)), Some(Size::new(720, 1280)));
         assert_eq!(Level::parse("640x360").map(|l| l.at(1.0)), Some(Size::new(640, 360)));
-        for bad in ["", "K", "banana", "-1K", "0K", "99999p", "infK", "nanp"] {
+        for bad in ["", "K", "banana", "-1K", "0K", "99999p", "infK", "nanp", "+1K", "1e0K", "+640x360"] {
             assert_eq!(Level::parse(bad), None, "{bad}");
         }
         assert_eq!(parse_ratio("16:9"), Some(16.0 / 9.0));
-        for bad in ["", "16", "0:9", "9:0", "a:b", "100:1", "-16:9", "nan:1"] {
+        for bad in ["", "16", "0:9", "9:0", "a:b", "100:1", "-16:9", "nan:1", "1e1:9"] {
             assert_eq!(parse_ratio(bad), None, "{bad}");
         }
     }

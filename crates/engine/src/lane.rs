@@ -196,7 +196,7 @@ impl Lane {
             (health.paused_until, health.broken_until) = (until, until);
             // One failure of the probe after the pause opens it again.
             health.failures = BREAKER_AFTER - 1;
-            tracing::warn!(vendor = self.options.vendor.id(), why, "the vendor does not answer; pausing 30 s");
+            tracing::warn!(vendor = self.options.id, why, "the vendor does not answer; pausing 30 s");
         }
     }
 
@@ -205,7 +205,7 @@ impl Lane {
         self.health().last_error = Some((now(), error.message.clone()));
         if is_about_the_key(error) {
             let key = self.key(at).map(|(_, key)| key.name.as_str()).unwrap_or_default();
-            let vendor = self.options.vendor.id();
+            let vendor = self.options.id.as_str();
             tracing::warn!(vendor, key, why = error.message, "the key is parked for 5 min");
             self.ring(at.account, |ring| ring.park(at.key, &error.message, Instant::now()));
         } else if error.kind.advice() != Advice::Unclear {

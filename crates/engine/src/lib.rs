@@ -103,7 +103,7 @@ impl Engine {
         let ranks = ranks::Ranks::load(&store).await?;
         // Known before anything is claimed.
         let paused = pause::Watched::new(store.pause().await?);
-        let lanes = lanes.into_iter().map(|lane| (lane.vendor.id().to_owned(), Lane::new(lane))).collect();
+        let lanes = lanes.into_iter().map(|lane| (lane.id.clone(), Lane::new(lane))).collect();
         Ok(Self(Arc::new(Inner {
             runs: Arc::new(Semaphore::new(options.calls_max)),
             chats: Arc::new(Semaphore::new(options.chats_max)),

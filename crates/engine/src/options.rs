@@ -56,6 +56,8 @@ pub enum HoldPolicy {
 /// One vendor as this server is to use it.
 #[derive(Clone)]
 pub struct LaneOptions {
+    /// The vendor's id in the catalogue; several may share one adapter.
+    pub id: String,
     pub vendor: Arc<dyn Vendor>,
     pub accounts: Vec<Account>,
     pub budget: Budget,

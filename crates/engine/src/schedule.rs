@@ -118,7 +118,7 @@ impl Engine {
         if room == 0 || self.is_shut(lane) || !lane.pending.swap(false, Ordering::AcqRel) {
             return Ok(0);
         }
-        let vendor = lane.options.vendor.id();
+        let vendor = lane.options.id.as_str();
         let most = u32::try_from(room).unwrap_or(u32::MAX);
         let claimed = self.0.store.claim_queued(vendor, lane.options.budget, most).await;
         // A claim that failed, filled up or was cut short by the budget may have left something.

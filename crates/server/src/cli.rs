@@ -2,7 +2,7 @@
 
 use crate::{
     backup::{self, Work},
-    config::{self, Environment, Flags, Loaded},
+    config::{self, Environment, Flags, Loaded, Problems},
     doctor, logs, run, simulate,
 };
 use clap::{Args, Parser, Subcommand};
@@ -104,11 +104,7 @@ impl From<SettingsArgs> for Flags {
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let environment = Environment::read();
-    let result = match Catalog::parse(&pixel_vendors::catalog(|name| environment.has(name))) {
-        Ok(catalog) => execute(command, &environment, &catalog),
-        Err(fault) => Err(fault.into()),
-    };
-    result.unwrap_or_else(|error| {
+    execute(command, &environment).unwrap_or_else(|error| {
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(io::stderr(), "{error}");
         ExitCode::FAILURE
@@ -117,22 +113,20 @@ pub fn main() -> ExitCode {
 
 pub type Outcome = Result<ExitCode, Box<dyn Error + Send + Sync>>;
 
-fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Outcome {
+fn execute(command: Command, environment: &Environment) -> Outcome {
     match command {
-        Command::Serve(args) => serve(config::load(&args.into(), environment, catalog)?, catalog.clone(), environment),
+        Command::Serve(args) => serve(load(&args.into(), environment)?, environment),
         Command::Config { settings, json } => {
-            let loaded = config::load(&settings.into(), environment, catalog)?;
+            let (loaded, _) = load(&settings.into(), environment)?;
             print_config(&loaded, json)
         }
-        Command::Backup { settings, to } => work(&settings.into(), environment, catalog, Work::Backup { to: &to }),
-        Command::Restore { settings, from } => {
-            work(&settings.into(), environment, catalog, Work::Restore { from: &from })
-        }
-        Command::Pause { settings, in_doubt } => work(&settings.into(), environment, catalog, Work::Pause { in_doubt }),
-        Command::Resume { settings, dry_run } => work(&settings.into(), environment, catalog, Work::Resume { dry_run }),
+        Command::Backup { settings, to } => work(&settings.into(), environment, Work::Backup { to: &to }),
+        Command::Restore { settings, from } => work(&settings.into(), environment, Work::Restore { from: &from }),
+        Command::Pause { settings, in_doubt } => work(&settings.into(), environment, Work::Pause { in_doubt }),
+        Command::Resume { settings, dry_run } => work(&settings.into(), environment, Work::Resume { dry_run }),
         Command::Doctor(args) => {
-            let loaded = config::load(&args.into(), environment, catalog);
-            let checks = doctor::examine(loaded.as_ref(), environment, catalog);
+            let loaded = load(&args.into(), environment);
+            let checks = doctor::examine(loaded.as_ref().map(|(loaded, catalog)| (loaded, catalog)), environment);
             let color = io::stdout().is_terminal() && environment.wants_color();
             print(&doctor::report(&checks, color))?;
             Ok(if doctor::is_fit(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -141,10 +135,16 @@ fn execute(command: Command, environment: &Environment, catalog: &Catalog) -> Ou
     }
 }
 
+/// The settings, and the catalogue that they stand on.
+fn load(flags: &Flags, environment: &Environment) -> Result<(Loaded, Catalog), Problems> {
+    let catalog = config::catalog(flags, environment, &pixel_vendors::catalog(|name| environment.has(name)))?;
+    Ok((config::load(flags, environment, &catalog)?, catalog))
+}
+
 /// Threads for file work, beside those that local jobs fill: enough to keep a disk's queue busy.
 const BLOCKING_THREADS: usize = 32;
 
-fn serve(loaded: Loaded, catalog: Catalog, environment: &Environment) -> Outcome {
+fn serve((loaded, catalog): (Loaded, Catalog), environment: &Environment) -> Outcome {
     let Loaded { settings, warnings, .. } = loaded;
     logs::init(&settings.log, io::stderr().is_terminal() && environment.wants_color())?;
     for warning in warnings {
@@ -165,8 +165,8 @@ fn serve(loaded: Loaded, catalog: Catalog, environment: &Environment) -> Outcome
 }
 
 /// Work on the store that needs no server.
-fn work(flags: &Flags, environment: &Environment, catalog: &Catalog, work: Work<'_>) -> Outcome {
-    let loaded = config::load(flags, environment, catalog)?;
+fn work(flags: &Flags, environment: &Environment, work: Work<'_>) -> Outcome {
+    let (loaded, _) = load(flags, environment)?;
     backup::run(&loaded.settings, work).map(|()| ExitCode::SUCCESS)
 }
 

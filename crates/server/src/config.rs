@@ -10,6 +10,7 @@ mod bucket;
 mod check;
 mod crash;
 mod files;
+mod folder;
 mod layers;
 mod parse;
 mod problem;
@@ -25,6 +26,7 @@ pub(crate) mod tests;
 
 pub use crash::CrashAt;
 pub use files::ReadFile;
+pub use folder::catalog;
 pub use layers::Source;
 pub use problem::{Problem, Problems};
 pub use settings::*;

@@ -47,7 +47,7 @@ impl Check {
 }
 
 /// Looks at everything. Settings that cannot be used are findings too.
-pub fn examine(loaded: Result<&Loaded, &Problems>, environment: &Environment, catalog: &Catalog) -> Vec<Check> {
+pub fn examine(loaded: Result<(&Loaded, &Catalog), &Problems>, environment: &Environment) -> Vec<Check> {
     let mut checks = Vec::new();
     match loaded {
         Err(problems) => checks.extend(problems.0.iter().map(|problem| {
@@ -55,15 +55,16 @@ pub fn examine(loaded: Result<&Loaded, &Problems>, environment: &Environment, ca
             let finding = format!("{} (from {})", problem.wrong, problem.source);
             Check::new(Status::Failure, &subject, finding).with_remedy(&problem.remedy)
         })),
-        Ok(Loaded { settings, warnings, .. }) => {
+        Ok((Loaded { settings, warnings, .. }, catalog)) => {
             checks.push(Check::fine("settings", "complete and consistent"));
             checks.extend(warnings.iter().map(|text| Check::new(Status::Warning, "settings", text)));
+            checks.push(surroundings::catalog(catalog));
             checks.extend(machine::folders(settings));
             checks.push(surroundings::database(settings));
             checks.extend(surroundings::bucket(settings));
             checks.push(surroundings::address(settings));
             checks.extend(surroundings::vendors(settings, catalog));
-            checks.extend(keys::tried(settings));
+            checks.extend(keys::tried(settings, catalog));
         }
     }
     checks.extend(machine::programs(environment));

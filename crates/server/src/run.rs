@@ -9,7 +9,7 @@ use crate::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use pixel_core::{
-    catalog::{Catalog, VendorCard},
+    catalog::{Catalog, Model, VendorCard},
     id::ModelId,
     vendor::Vendor,
 };
@@ -123,16 +123,15 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
     let fetcher = Fetcher::new(guard.clone(), blobs.clone())?;
     let door = Door::new(blobs.clone(), DoorLimits::default())?;
     let adapters = pixel_vendors::adapters();
-    let speaks = |a: &dyn Vendor, card| a.speaks(card) || a.chat(card).is_some();
-    let spoken = catalog
-        .models
-        .iter()
-        .filter(|card| adapters.iter().any(|a| a.id() == card.provider && speaks(a.as_ref(), card)));
+    let adapter_of = |card: &VendorCard| adapters.iter().find(|adapter| adapter.id() == card.adapter());
+    let speaks = |a: &dyn Vendor, card: &Model| a.speaks(card) || a.chat(card).is_some();
+    let is_spoken = |card: &&Model| {
+        let adapter = catalog.vendor(&card.provider).and_then(adapter_of);
+        adapter.is_some_and(|adapter| speaks(adapter.as_ref(), card))
+    };
+    let spoken = catalog.models.iter().filter(is_spoken);
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
-    let lanes = adapters.into_iter().filter_map(|adapter| {
-        let card = catalog.vendor(adapter.id())?;
-        lane(adapter, card, &settings)
-    });
+    let lanes = catalog.vendors.iter().filter_map(|card| lane(Arc::clone(adapter_of(card)?), card, &settings));
     let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
     Ok(App {
@@ -157,11 +156,11 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 fn lane(vendor: Arc<dyn Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
-    let is_local = !card.needs_key();
+    let is_local = !card.is_remote();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
     let accounts = own.accounts.iter().map(|own| own.account.clone()).collect();
-    Some(LaneOptions { vendor, accounts, budget, runs_max })
+    Some(LaneOptions { id: card.id.clone(), vendor, accounts, budget, runs_max })
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {

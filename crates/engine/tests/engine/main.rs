@@ -112,6 +112,7 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
     let fetcher = Fetcher::new(Guard::new(&["127.0.0.1".to_owned()]).unwrap(), blobs.clone()).unwrap();
     let door = Door::new(blobs.clone(), door::DoorLimits::default()).unwrap();
     let lane = LaneOptions {
+        id: "lab".to_owned(),
         vendor: Arc::new(Lab),
         accounts: vec![Account {
             service: None,

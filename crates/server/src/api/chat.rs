@@ -12,6 +12,7 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use pixel_core::{
+    capability::MESSAGES_MAX,
     chat::{Chat, Message, Written},
     request::Kind,
 };
@@ -20,9 +21,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{convert::Infallible, sync::Arc};
 use utoipa::ToSchema;
-
-/// Messages of one request, at most.
-const MESSAGES_MAX: usize = 1000;
 
 /// A chat request; further fields are passed on to vendors that know them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,7 +59,7 @@ struct StreamOptions {
 ))]
 pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
     let raw = body::object(body, app.settings.limits.body_bytes).await?;
-    let asked: ChatBody = body::typed(&raw)?;
+    let asked = typed(&raw)?;
     let card = app.find_model(&asked.model)?;
     if card.kind != Kind::Llm {
         let why = format!("'model' must be of type llm, but '{}' is {}.", card.id(), card.kind.as_str());
@@ -92,6 +90,17 @@ pub async fn create_chat_completion(State(app): State<Arc<App>>, body: Body) -> 
     })
 }
 
+fn typed(raw: &Value) -> Result<ChatBody, ApiError> {
+    // A list of values would be read as the fields in their order.
+    match raw.get("stream_options").filter(|options| options.is_array()) {
+        Some(list) => {
+            let must = "an object such as {\"include_usage\":true}";
+            Err(ApiError::bad(format!("'stream_options' must be {must}, got: {}.", body::shorten(list))))
+        }
+        None => body::typed(raw),
+    }
+}
+
 fn read_messages(given: &[Value]) -> Result<Vec<Message>, ApiError> {
     if given.is_empty() || given.len() > MESSAGES_MAX {
         let must = format!("'messages' must be a list of 1 to {MESSAGES_MAX} messages");
@@ -118,7 +127,7 @@ fn read_message(at: usize, message: &Value) -> Result<Message, ApiError> {
 /// What is judged, and what the writer without a network says to it.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn fuzz(raw: &Value) -> Result<(), ApiError> {
-    let asked: ChatBody = body::typed(raw)?;
+    let asked = typed(raw)?;
     let messages = read_messages(&asked.messages)?;
     let seed = asked.seed.and_then(|seed| u64::try_from(seed).ok());
     let max_tokens = asked.max_completion_tokens.or(asked.max_tokens);

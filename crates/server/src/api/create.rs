@@ -10,7 +10,7 @@ use super::{
 };
 use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
 use pixel_core::{
-    capability,
+    capability::{self, EXTRA_MAX, INPUTS_MAX, LABEL_CHARS, TEXT_CHARS},
     catalog::Model,
     request::{Ask, Kind, Mode, Refusal},
     task::Work,
@@ -21,14 +21,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Where a request is filed by its caller; at most 200 characters each.
-const LABEL_CHARS: usize = 200;
-/// Prompts; a model may take less.
-const TEXT_CHARS: usize = 100_000;
-/// Addresses of inputs in one request; a model takes fewer.
-const INPUTS_MAX: usize = 64;
-/// Further parameters of one request, and their length as JSON.
-const EXTRA_MAX: usize = 64;
+/// Length of the further parameters of one request as JSON.
 const EXTRA_BYTES: usize = 64 << 10;
 /// Texts, and how many characters each may have.
 const TEXTS: &[(&str, usize)] = &[
@@ -269,8 +262,12 @@ fn read_ask(judge: Judge<'_>, asked: GenerationBody, kind: Kind) -> Result<(Ask,
     let mut extra = asked.extra_params.unwrap_or_default();
     let loras = match extra.remove("loras") {
         None | Some(Value::Null) => Vec::new(),
-        Some(list) => body::typed(&list)
-            .map_err(|_| bad_extra("loras", "a list such as [{\"model\":\"…\",\"weight\":0.8}]", &list))?,
+        Some(list) => {
+            // A list in the place of an object would be read as its fields in their order.
+            let has_lists = list.as_array().is_some_and(|items| items.iter().any(Value::is_array));
+            let read = if has_lists { None } else { body::typed(&list).ok() };
+            read.ok_or_else(|| bad_extra("loras", "a list such as [{\"model\":\"…\",\"weight\":0.8}]", &list))?
+        }
     };
     let mode: Option<Mode> = match extra.remove("mode") {
         None | Some(Value::Null) => None,
@@ -309,19 +306,25 @@ fn read_ask(judge: Judge<'_>, asked: GenerationBody, kind: Kind) -> Result<(Ask,
     Ok((ask, given))
 }
 
-/// What is judged before anything is stored.
+/// What is read and judged before a model is consulted.
 #[cfg(any(test, feature = "fuzzing"))]
-pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
+pub fn read(raw: &Value, kind: Kind) -> Result<Ask, ApiError> {
     let guard = pixel_engine::guard::Guard::new(&[]).map_err(ApiError::bad)?;
     check_lengths(raw)?;
     let asked: GenerationBody = body::typed(raw)?;
     labels(&asked)?;
     let own = "http://127.0.0.1:8000";
-    let (ask, given) = read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind)?;
+    read_ask(Judge { guard: &guard, own: [own; 3] }, asked, kind).map(|(ask, _)| ask)
+}
+
+/// What is judged before anything is stored.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(raw: &Value, kind: Kind) -> Result<(), ApiError> {
+    let ask = read(raw, kind)?;
     for card in super::fuzzing::CATALOG.models.iter().filter(|card| card.kind == kind) {
         for stand_in in [true, false] {
             if let Ok((checked, _)) = capability::check(ask.clone(), card, stand_in) {
-                assert!((1..=capability::N_MAX).contains(&checked.n) && checked.inputs.len() == given.len());
+                assert!((1..=capability::N_MAX).contains(&checked.n) && checked.inputs.len() == ask.inputs.len());
                 assert!(checked.size.is_none_or(|size| size.pixels() <= capability::PIXELS_MAX));
             }
         }

@@ -55,6 +55,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(models::list_models))
         .routes(routes!(models::get_model))
+        .routes(routes!(models::get_model_schema))
         .routes(routes!(providers::list_providers))
         .routes(routes!(providers::check_provider))
         .routes(routes!(create::create_image))

@@ -8,11 +8,14 @@ use super::{
 use axum::{
     Json,
     extract::{Path, State},
+    http::header,
+    response::{IntoResponse, Response},
 };
 use pixel_core::{
     catalog::{Model, Voice},
     price::Price,
     request::Kind,
+    schema,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -122,6 +125,26 @@ pub async fn get_model(
     Ok(ok(entry(&app, card, is_default)))
 }
 
+/// Get the JSON Schema of what is posted for one model.
+///
+/// It is the document itself, without an envelope, so that a validator or a form can load it from here. A field of a
+/// request that it does not name does not apply to the model, and is left out with a warning.
+#[utoipa::path(get, path = "/api/v1/models/{provider}/{model_key}/schema", tag = "models",
+    params(("provider" = String, Path), ("model_key" = String, Path)),
+    responses(
+        (status = 200, description = "A JSON Schema, draft 2020-12", content_type = "application/schema+json", body = Object),
+        (status = 404, description = "No such resource", body = ErrorBody)
+    )
+)]
+pub async fn get_model_schema(
+    State(app): State<Arc<App>>,
+    Path((provider, key)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let card = app.find_model(&format!("{provider}/{key}"))?;
+    let headers = [(header::CONTENT_TYPE, "application/schema+json"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, schema::of(card).to_string()).into_response())
+}
+
 /// Enabled models of real vendors with the default first, then the sandbox's own, then the rest.
 fn ordered(app: &App, kind: Kind) -> Vec<&Model> {
     let mut cards: Vec<_> = app.catalog.models.iter().filter(|card| card.kind == kind).collect();
@@ -174,3 +197,6 @@ fn entry(app: &App, card: &Model, is_first: bool) -> ModelEntry {
         retires: card.retires.clone(),
     }
 }
+
+#[cfg(test)]
+mod schema_tests;

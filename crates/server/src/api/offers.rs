@@ -18,10 +18,18 @@ pub struct Offer<'a> {
 
 impl App {
     pub fn offer<'a>(&'a self, card: &'a Model) -> Offer<'a> {
+        let off = self.why_off(card);
         if self.settings.sandbox || card.provider == SANDBOX {
-            return Offer { vendor: SANDBOX, sandbox: true, disabled: None };
+            return Offer { vendor: SANDBOX, sandbox: true, disabled: off };
         }
-        Offer { vendor: &card.provider, sandbox: false, disabled: self.why_disabled(card) }
+        Offer { vendor: &card.provider, sandbox: false, disabled: off.or_else(|| self.why_disabled(card)) }
+    }
+
+    /// Switched off in the catalogue, whatever keys there are.
+    fn why_off(&self, card: &Model) -> Option<String> {
+        let is_on = card.enabled && self.catalog.vendor(&card.provider).is_none_or(|vendor| vendor.enabled);
+        let id = card.id();
+        (!is_on).then(|| format!("'{id}' is switched off on this server; /api/v1/models lists what can be used"))
     }
 
     fn why_disabled(&self, card: &Model) -> Option<String> {

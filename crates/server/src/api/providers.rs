@@ -179,6 +179,7 @@ fn nothing_of_its_own() -> ProviderAccount {
 fn account(app: &App, card: &VendorCard, lane: Option<&Lane>, own: &AccountSettings) -> ProviderAccount {
     let service = own.account.service.as_deref();
     let why = match lane {
+        _ if !card.enabled => Some("It is switched off on this server".to_owned()),
         _ if !own.is_usable() => Some(format!("Set {} to enable it", own.wanted())),
         None => Some("It is not served by this version of Pixel yet".to_owned()),
         Some(lane) => lane.why_parked(service).map(|why| format!("The vendor refused every key: {why}")),

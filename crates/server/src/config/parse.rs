@@ -38,6 +38,11 @@ pub fn folder(text: &str) -> Result<PathBuf, Wrong> {
     }
 }
 
+/// A folder that may be left out.
+pub fn optional_folder(text: &str) -> Result<Option<PathBuf>, Wrong> {
+    if text.is_empty() { Ok(None) } else { folder(text).map(Some) }
+}
+
 /// Where media is kept.
 pub enum MediaAt {
     /// In the data folder.

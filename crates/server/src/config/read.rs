@@ -36,6 +36,7 @@ pub fn settings(
         blobs,
         bucket,
         data,
+        catalog: read.text("catalog", parse::optional_folder)?,
         public_url: read.text("public_url", parse::optional_address)?,
         sandbox_reason: read.sandbox_reason(sandbox, catalog, &vendors),
         sandbox,
@@ -201,8 +202,8 @@ impl Reader<'_> {
         if asked {
             return self.layers.find("sandbox").map(|entry| format!("asked for by {}", entry.source));
         }
-        let mut with_key = catalog.vendors.iter().filter(|card| card.needs_key());
-        let any = with_key.any(|card| vendors.get(&card.id).is_some_and(VendorSettings::is_usable));
+        let mut remote = catalog.vendors.iter().filter(|card| card.is_remote() && card.enabled);
+        let any = remote.any(|card| vendors.get(&card.id).is_some_and(VendorSettings::is_usable));
         (!any).then(|| "no vendor key is set".to_owned())
     }
 }

@@ -56,6 +56,9 @@ pub fn rows(layers: &Layers, settings: &Settings, keys: &[Named]) -> Vec<Row> {
     if layers.find("blobs").is_some_and(|entry| entry.value.as_str() == Some("")) {
         derive("blobs", json!(settings.data), Some("default, the data folder"));
     }
+    if settings.catalog.is_none() {
+        derive("catalog", json!(settings.data.join(super::folder::NAME)), Some("default, if it is there"));
+    }
     if settings.public_url.is_none() {
         derive("public_url", Json::Null, Some("default, from each request"));
     }

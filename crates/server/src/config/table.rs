@@ -16,6 +16,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("allow_unauthenticated", "PIXEL_ALLOW_UNAUTHENTICATED"),
     ("data", "PIXEL_DATA"),
     ("blobs", "PIXEL_BLOBS"),
+    ("catalog", "PIXEL_CATALOG"),
     ("public_url", "PIXEL_PUBLIC_URL"),
     ("sandbox", "PIXEL_SANDBOX"),
     ("workers", "PIXEL_WORKERS"),

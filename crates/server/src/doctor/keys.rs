@@ -3,7 +3,7 @@
 use super::{Check, Status};
 use crate::config::Settings;
 use futures_util::{StreamExt, stream};
-use pixel_core::vendor::Vendor;
+use pixel_core::{catalog::Catalog, vendor::Vendor};
 use pixel_engine::{
     Account, Key, Tried, Verdict,
     door::{Door, DoorLimits},
@@ -22,8 +22,8 @@ struct Trial {
 }
 
 /// One finding for each key; none where the sandbox answers for everything.
-pub fn tried(settings: &Settings) -> Vec<Check> {
-    let trials = if settings.sandbox { Vec::new() } else { trials(settings) };
+pub fn tried(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
+    let trials = if settings.sandbox { Vec::new() } else { trials(settings, catalog) };
     if trials.is_empty() {
         return Vec::new();
     }
@@ -33,10 +33,12 @@ pub fn tried(settings: &Settings) -> Vec<Check> {
     }
 }
 
-fn trials(settings: &Settings) -> Vec<Trial> {
+fn trials(settings: &Settings, catalog: &Catalog) -> Vec<Trial> {
     let mut all = Vec::new();
-    for vendor in pixel_vendors::adapters() {
-        let own = settings.vendors.get(vendor.id()).into_iter().flat_map(|own| &own.accounts);
+    let adapters = pixel_vendors::adapters();
+    for card in catalog.vendors.iter().filter(|card| card.enabled) {
+        let Some(vendor) = adapters.iter().find(|adapter| adapter.id() == card.adapter()) else { continue };
+        let own = settings.vendors.get(&card.id).into_iter().flat_map(|own| &own.accounts);
         for account in own.map(|own| &own.account) {
             let keys = account.keys.iter().filter(|key| !key.name.is_empty());
             all.extend(keys.map(|key| Trial { vendor: vendor.clone(), account: account.clone(), key: key.clone() }));

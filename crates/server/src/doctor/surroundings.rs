@@ -69,6 +69,16 @@ pub fn address(settings: &Settings) -> Check {
     }
 }
 
+pub fn catalog(catalog: &Catalog) -> Check {
+    let (models, vendors) = (catalog.models.len(), catalog.vendors.len());
+    let own = match catalog.laid_over {
+        0 => "no file of your own".to_owned(),
+        1 => "1 file of your own".to_owned(),
+        more => format!("{more} files of your own"),
+    };
+    Check::fine("catalogue", format!("{models} models of {vendors} vendors; {own}"))
+}
+
 pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
     let mut checks = Vec::new();
     if let Some(reason) = &settings.sandbox_reason {
@@ -76,8 +86,8 @@ pub fn vendors(settings: &Settings, catalog: &Catalog) -> Vec<Check> {
         let remedy = "To make real media, set the key of a vendor below in the environment or in .env";
         checks.push(Check::new(Status::Note, "sandbox", finding).with_remedy(remedy));
     }
-    let with_key = || catalog.vendors.iter().filter(|card| card.needs_key());
-    checks.extend(with_key().flat_map(|card| vendor(settings, catalog, card)));
+    let remote = catalog.vendors.iter().filter(|card| card.is_remote());
+    checks.extend(remote.flat_map(|card| vendor(settings, catalog, card)));
     checks
 }
 
@@ -92,7 +102,11 @@ fn account(settings: &Settings, catalog: &Catalog, card: &VendorCard, own: &Acco
     let service = own.account.service.as_deref();
     let is_mine = |model: &&Model| model.provider == card.id && model.service.as_deref() == service;
     let mine = || catalog.models.iter().filter(is_mine);
-    let served = mine().filter(|model| adapters.iter().any(|a| a.id() == card.id && a.speaks(model))).count();
+    let served = mine()
+        .filter(|model| {
+            adapters.iter().any(|a| a.id() == card.adapter() && (a.speaks(model) || a.chat(model).is_some()))
+        })
+        .count();
     let models = format!("{served} of {} models served by this version", mine().count());
     let without = if settings.sandbox { "answered by the sandbox" } else { "disabled" };
     let subject = match service {
@@ -100,9 +114,13 @@ fn account(settings: &Settings, catalog: &Catalog, card: &VendorCard, own: &Acco
         None => format!("vendor {}", card.id),
     };
     let keys = match own.account.keys.len() {
+        1 if own.account.primary.is_empty() => "no key needed".to_owned(),
         1 => "key set".to_owned(),
         more => format!("{more} keys set"),
     };
+    if !card.enabled {
+        return Check::new(Status::Note, &subject, format!("{}: switched off by {}", card.name, card.origin));
+    }
     if own.is_usable() {
         return Check::fine(&subject, format!("{}: {keys}, {models}, {}", card.name, own.account.base_url));
     }

@@ -99,7 +99,7 @@ fn programs_are_found_on_the_given_path_only() {
 #[test]
 fn unusable_settings_are_findings_and_decide_the_verdict() {
     let problems = env(&[("PIXEL_LEASE_S", "0")]).load().map(|_| ()).unwrap_err();
-    let checks = examine(Err(&problems), &Environment::default(), &catalog());
+    let checks = examine(Err(&problems), &Environment::default());
     assert!(!is_fit(&checks));
     let text = report(&checks, false);
     assert!(
@@ -117,7 +117,7 @@ fn a_machine_in_order_is_fit() {
     loaded.settings.listen.set_port(0);
     loaded.settings.data = home.path().to_owned();
     loaded.settings.blobs = home.path().to_owned();
-    let checks = examine(Ok(&loaded), &Environment::default(), &catalog());
+    let checks = examine(Ok((&loaded, &catalog())), &Environment::default());
     let failures: Vec<_> = checks.iter().filter(|check| check.status == Status::Failure).collect();
     assert!(is_fit(&checks), "{failures:?}");
     assert!(report(&checks, false).ends_with("Pixel can run.\n"));

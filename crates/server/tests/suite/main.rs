@@ -10,6 +10,7 @@ mod backup;
 mod bad_input;
 mod bounds;
 mod browser;
+mod catalog;
 mod chat;
 mod contract;
 mod docs;

@@ -1,6 +1,6 @@
 //! `/models`: groups, order, flags.
 
-use crate::support::refusal;
+use crate::support::{AUDIO, picture, refusal, with};
 use pixel_testkit::{Client, Rig, Stub, on_both, stub};
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ on_both!(
     with_a_key_its_vendor_comes_first,
     every_key_enables_its_vendor,
     one_model_can_be_asked_for,
+    every_model_serves_the_schema_of_what_is_posted,
 );
 
 const GROUPS: [&str; 4] = ["image", "video", "audio", "llm"];
@@ -139,5 +140,36 @@ async fn one_model_can_be_asked_for(rig: Rig) {
         assert_eq!(client.get(&format!("/api/v1/models/{id}")).await.data(), all[group][id]);
     }
     let message = refusal(&client.get("/api/v1/models/invalid/model").await, 404);
+    assert_eq!(message, "Model 'invalid/model' not found. Available models can be fetched from /api/v1/models");
+}
+
+async fn every_model_serves_the_schema_of_what_is_posted(rig: Rig) {
+    let server = rig.server().start().await;
+    let client = server.client();
+    let all = models(&client).await;
+    for (id, entry) in GROUPS.iter().flat_map(|group| all[group].as_object().expect("an object")) {
+        let answer = client.get(&format!("/api/v1/models/{id}/schema")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/schema+json")));
+        let schema = answer.json();
+        assert!(jsonschema::draft202012::meta::is_valid(&schema), "{schema:#}");
+        assert_eq!((&schema["title"], &schema["properties"]["model"]["const"]), (&entry["name"], &json!(id)));
+    }
+    // What it says of a body is what becomes of it.
+    let schema = client.get("/api/v1/models/sandbox/speaker/schema").await.json();
+    let validator = jsonschema::draft202012::new(&schema).expect("it is a schema");
+    for (more, status) in [
+        (json!({ "n": 10, "speed": 4.0, "voice": "lan_female", "projectId": "p" }), 200),
+        (json!({ "n": 11 }), 400),
+        (json!({ "speed": 4.01 }), 400),
+        (json!({ "voice": "nobody" }), 400),
+        (json!({ "prompt": "\n" }), 400),
+        (json!({ "imageInputs": ["https://example.com/a.png"] }), 400),
+        (json!({ "extraParams": { "lastFrame": "https://example.com/a.png" } }), 400),
+    ] {
+        let body = with(picture("sandbox/speaker", "hello"), &more);
+        assert_eq!(validator.is_valid(&body), status == 200, "{body}");
+        assert_eq!(client.post(AUDIO, &body).await.status, status, "{body}");
+    }
+    let message = refusal(&client.get("/api/v1/models/invalid/model/schema").await, 404);
     assert_eq!(message, "Model 'invalid/model' not found. Available models can be fetched from /api/v1/models");
 }
