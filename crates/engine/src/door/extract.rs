@@ -105,7 +105,7 @@ impl Scanner {
 
     /// Reads on in `chunk`, which it shortens. Call again until it is hungry.
     pub fn next(&mut self, chunk: &mut &[u8]) -> Result<Step, String> {
-        while !chunk.is_empty() && !(self.stops_at_end && self.has_ended()) {
+        while !(chunk.is_empty() || self.stops_at_end && self.has_ended()) {
             match self.mode {
                 Mode::Between => self.token(chunk)?,
                 Mode::Text { .. } => self.text(chunk)?,
