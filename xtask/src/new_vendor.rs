@@ -20,9 +20,9 @@ const LISTS: &[(&str, &str, &str)] = &[
         "    (\"sandbox.toml\",",
         "    (\"acme.toml\", include_str!(\"../../../catalog/acme.toml\")),\n",
     ),
-    ("crates/vendors/src/lib.rs", "Arc::new(sandbox::Sandbox)]", "Arc::new(acme::Acme), "),
+    ("crates/vendors/src/lib.rs", "        Arc::new(sandbox::Sandbox),", "        Arc::new(acme::Acme),\n"),
     ("crates/simulator/src/vendors/mod.rs", "pub(crate) mod lab;\n", "pub(crate) mod acme;\n"),
-    ("crates/simulator/src/vendor.rs", "&crate::vendors::lab::Lab]", "&crate::vendors::acme::Acme, "),
+    ("crates/simulator/src/vendors/mod.rs", "    &lab::Lab,\n", "    &acme::Acme,\n"),
 ];
 
 pub fn run(root: &Path, id: &str) -> ExitCode {

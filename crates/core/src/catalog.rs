@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn a_chat_goes_where_its_service_says_and_else_as_its_vendor() {
-        let services = "key_env = ['V']\nchat_path = '/vendor'\n[[vendor.service]]\nid = 'own'\nkey_env = [['K']]\n\
+        let services = "key_env = ['OWN']\nchat_path = '/vendor'\n[[vendor.service]]\nid = 'own'\nkey_env = [['K']]\n\
                         base_url = 'https://own.example'\nchat_path = '/own'\n\
                         [[vendor.service]]\nid = 'plain'\nkey_env = [['K']]\nbase_url = 'https://plain.example'";
         for (model, path) in [("", "/vendor"), ("service = 'own'", "/own"), ("service = 'plain'", "/vendor")] {

@@ -15,6 +15,7 @@ mod answer;
 mod chat;
 mod desk;
 mod fault;
+mod form;
 mod host;
 mod journal;
 mod ledger;

@@ -34,6 +34,10 @@ impl Vendor for ModelScope {
         ("MODELSCOPE_BASE_URL", "")
     }
 
+    fn chat_path(&self) -> Option<&str> {
+        Some("/v1/chat/completions")
+    }
+
     fn read(&self, asked: &Asked) -> Result<Ask, Whole> {
         match (&asked.method, asked.path.as_str()) {
             (&Method::POST, SUBMIT) => submit(asked),

@@ -1,15 +1,19 @@
-//! Images of the OpenAI API: synchronous, base64 in the answer.
+//! The OpenAI API: images at once, base64 in the answer; speech at once, the sound as the answer; and
+//! clips as jobs, whose file is brought with the key, as servers like it still make them.
 
 use crate::{
     answer::Whole,
+    form,
     media::size_of,
     vendor::{Ask, Asked, Facts, Made, Order, Refusal, State, Unit, Vendor},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use futures_util::FutureExt;
 use http::Method;
 use serde_json::{Map, Value, json};
+
+const VOICES: [&str; 13] =
+    ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar"];
+const SOUNDS: [&str; 6] = ["mp3", "opus", "aac", "flac", "wav", "pcm"];
 
 pub(crate) struct OpenAi;
 
@@ -23,31 +27,20 @@ impl Vendor for OpenAi {
     }
 
     fn read(&self, asked: &Asked) -> Result<Ask, Whole> {
-        let form = match (&asked.method, asked.path.as_str()) {
-            (&Method::POST, "/v1/images/generations") => "generations",
-            (&Method::POST, "/v1/images/edits") => "edits",
-            (&Method::GET, "/v1/models") => return Ok(Ask::Said(models())),
-            _ => return Ok(Ask::Nothing),
-        };
-        let Some(body) = body(asked) else {
-            return Err(invalid(None, "invalid_value", "We could not parse the body of your request."));
-        };
-        check(&body)?;
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        // A multipart field arrives as text.
-        let n = body["n"].as_u64().or_else(|| body["n"].as_str()?.parse().ok()).unwrap_or(1);
-        Ok(Ask::Submit(Box::new(Order {
-            model: text("model"),
-            form,
-            prompt: text("prompt"),
-            size: size_of(body["size"].as_str(), 'x', (1024, 1024)),
-            outputs: u32::try_from(n.clamp(1, 10)).unwrap_or(1),
-            unit: Unit::Image,
-            blocking: true,
-            inline: true,
-            body,
-            ..Order::default()
-        })))
+        match (&asked.method, asked.path.as_str()) {
+            (&Method::POST, "/v1/images/generations") => picture(asked, "generations"),
+            (&Method::POST, "/v1/images/edits") => picture(asked, "edits"),
+            (&Method::POST, "/v1/audio/speech") => speech(asked),
+            (&Method::POST, "/v1/videos") => video(asked),
+            (&Method::GET, "/v1/models") => Ok(Ask::Said(models())),
+            (&Method::GET, path) => match path.strip_prefix("/v1/videos/").map(|tail| tail.split_once('/')) {
+                None | Some(Some(("", _))) => Ok(Ask::Nothing),
+                Some(Some((id, "content"))) => Ok(Ask::Retrieve(id.to_owned())),
+                Some(Some(_)) => Ok(Ask::Nothing),
+                Some(None) => Ok(Ask::Poll(path["/v1/videos/".len()..].to_owned())),
+            },
+            _ => Ok(Ask::Nothing),
+        }
     }
 
     fn refused(&self, refusal: Refusal) -> Whole {
@@ -83,20 +76,60 @@ impl Vendor for OpenAi {
         Some("/v1/chat/completions")
     }
 
-    fn accepted(&self, _job: &Facts<'_>) -> Whole {
-        // Nothing here is worked on after its answer.
-        self.refused(Refusal::NotFound)
+    fn job_id(&self, number: u64) -> String {
+        format!("video_{number:048x}")
+    }
+
+    fn accepted(&self, job: &Facts<'_>) -> Whole {
+        Whole::json(200, &resource(job, "queued", 0))
     }
 
     fn id_at(&self) -> &'static str {
-        ""
+        "/id"
     }
 
-    fn polled(&self, _job: &Facts<'_>, _state: &State) -> Whole {
-        self.refused(Refusal::NotFound)
+    fn polled(&self, job: &Facts<'_>, state: &State) -> Whole {
+        let failed = |code: &str, message: &str| {
+            let mut resource = resource(job, "failed", 40);
+            resource["error"] = json!({ "code": code, "message": message });
+            resource
+        };
+        let body = match state {
+            State::Waiting => resource(job, "queued", 0),
+            State::Running => resource(job, "in_progress", 40),
+            State::Strange => resource(job, "dreaming", 40),
+            State::Failed => failed("server_error", "The video could not be made."),
+            State::Moderated => failed("moderation_blocked", "Blocked by the moderation system."),
+            State::Lost => {
+                let message = format!("Video with id '{}' not found.", job.entry.job);
+                let error = json!({ "message": message, "type": "invalid_request_error", "param": "id", "code": null });
+                return Whole::json(404, &json!({ "error": error }));
+            }
+            State::Done(_) => {
+                let mut resource = resource(job, "completed", 100);
+                (resource["completed_at"], resource["expires_at"]) = (json!(1_795_132_860), json!(1_795_136_460));
+                resource
+            }
+        };
+        Whole::json(200, &body)
+    }
+
+    fn retrieved(&self, _job: &Facts<'_>, results: &[Made]) -> Whole {
+        match results.first() {
+            Some(Made::Inline(file)) => Whole::new(200, "video/mp4", file.clone()),
+            _ => self.refused(Refusal::NotFound),
+        }
     }
 
     fn made(&self, job: &Facts<'_>, results: &[Made]) -> Whole {
+        if job.entry.form == "speech" {
+            // The page says that nobody may rely on the type.
+            let sound = results.iter().find_map(|result| match result {
+                Made::Inline(file) => Some(file.clone()),
+                Made::Link(_) | Made::Failed => None,
+            });
+            return Whole::new(200, "application/octet-stream", sound.unwrap_or_default());
+        }
         let data: Vec<Value> = results
             .iter()
             .filter_map(|result| match result {
@@ -121,30 +154,104 @@ fn models() -> Whole {
     Whole::json(200, &json!({ "object": "list", "data": [model] }))
 }
 
-/// The body as JSON, whichever of the two encodings it came in; files by their length.
-fn body(asked: &Asked) -> Option<Value> {
-    let Ok(boundary) = multer::parse_boundary(asked.header("content-type")?) else {
-        return asked.json().filter(Value::is_object);
-    };
-    // All of it is in memory, so nothing is waited for.
-    form(asked.body.clone(), boundary).now_or_never().flatten()
+/// A clip's job as it stands.
+fn resource(job: &Facts<'_>, status: &str, progress: u8) -> Value {
+    let entry = job.entry;
+    json!({
+        "id": entry.job, "object": "video", "model": entry.model, "status": status, "progress": progress,
+        "created_at": 1_795_132_800, "completed_at": null, "expires_at": null, "prompt": job.prompt,
+        "size": format!("{}x{}", entry.width, entry.height), "seconds": "4", "remixed_from_video_id": null,
+        "error": null,
+    })
 }
 
-async fn form(body: Bytes, boundary: String) -> Option<Value> {
-    let whole = futures_util::stream::once(async move { Ok::<Bytes, std::convert::Infallible>(body) });
-    let mut form = multer::Multipart::new(whole, boundary);
+fn picture(asked: &Asked, form: &'static str) -> Result<Ask, Whole> {
+    let body = body(asked)?;
+    check(&body)?;
+    // A multipart field arrives as text.
+    let n = body["n"].as_u64().or_else(|| body["n"].as_str()?.parse().ok()).unwrap_or(1);
+    Ok(Ask::Submit(Box::new(Order {
+        form,
+        size: size_of(body["size"].as_str(), 'x', (1024, 1024)),
+        outputs: u32::try_from(n.clamp(1, 10)).unwrap_or(1),
+        unit: Unit::Image,
+        blocking: true,
+        inline: true,
+        ..order(body, "prompt")
+    })))
+}
+
+fn speech(asked: &Asked) -> Result<Ask, Whole> {
+    let body = body(asked)?;
+    let input = body["input"].as_str().unwrap_or_default().chars().count();
+    let among = |name: &str, all: &[&str]| body[name].as_str().is_some_and(|word| all.contains(&word));
+    if !among("model", &["tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15"]) {
+        return Err(OpenAi.refused(Refusal::NotFound));
+    }
+    let speed = body["speed"].as_f64().unwrap_or(1.0);
+    let flaws = [
+        (input > 0, "input", "missing_required_parameter"),
+        (input <= 4096, "input", "string_above_max_length"),
+        (among("voice", &VOICES), "voice", "invalid_value"),
+        (body["response_format"].is_null() || among("response_format", &SOUNDS), "response_format", "invalid_value"),
+        ((0.25..=4.0).contains(&speed), "speed", "invalid_value"),
+    ];
+    if let Some((_, name, code)) = flaws.into_iter().find(|(good, ..)| !good) {
+        return Err(invalid(Some(name), code, &format!("Invalid value: '{name}'.")));
+    }
+    let order = order(body, "input");
+    Ok(Ask::Submit(Box::new(Order {
+        form: "speech",
+        outputs: 1,
+        unit: Unit::Speech,
+        blocking: true,
+        inline: true,
+        ..order
+    })))
+}
+
+fn video(asked: &Asked) -> Result<Ask, Whole> {
+    let body = body(asked)?;
+    let seconds = &body["seconds"];
+    let is_text = |text: &str| text.parse::<u32>().is_ok_and(|seconds| seconds > 0);
+    let files = body["files"].as_array().map_or(&[][..], Vec::as_slice);
+    let flaws = [
+        (body["prompt"].as_str().is_some_and(|text| !text.is_empty()), "prompt", "missing_required_parameter"),
+        // The page: the seconds are text.
+        (seconds.is_null() || seconds.as_str().is_some_and(is_text), "seconds", "invalid_value"),
+        (size_of(body["size"].as_str(), 'x', (720, 1280)) != (0, 0), "size", "invalid_value"),
+        (files.iter().all(|file| file["field"] == "input_reference"), "input_reference", "unknown_parameter"),
+    ];
+    if let Some((_, name, code)) = flaws.into_iter().find(|(good, ..)| !good) {
+        return Err(invalid(Some(name), code, &format!("Invalid value: '{name}'.")));
+    }
+    let size = size_of(body["size"].as_str(), 'x', (720, 1280));
+    let order = order(body, "prompt");
+    Ok(Ask::Submit(Box::new(Order { form: "video", size, outputs: 1, unit: Unit::Video, inline: true, ..order })))
+}
+
+fn order(body: Value, prompt: &str) -> Order {
+    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    Order { model: text("model"), prompt: text(prompt), body, ..Order::default() }
+}
+
+/// The body as JSON, whichever of the two encodings it came in; files by their length.
+fn body(asked: &Asked) -> Result<Value, Whole> {
+    let unread = || invalid(None, "invalid_value", "We could not parse the body of your request.");
+    let Some(form) = form::fields(asked) else {
+        return asked.json().filter(Value::is_object).ok_or_else(unread);
+    };
     let (mut fields, mut files) = (Map::new(), Vec::new());
-    while let Some(field) = form.next_field().await.ok()? {
-        let name = field.name()?.to_owned();
-        if field.file_name().is_some() {
-            files.push(json!({ "field": name, "type": field.content_type().map(ToString::to_string),
-                               "bytes": field.bytes().await.ok()?.len() }));
-        } else {
-            fields.insert(name, Value::String(field.text().await.ok()?));
+    for field in form {
+        match field.value {
+            form::Value::Text(text) => drop(fields.insert(field.name, Value::String(text))),
+            form::Value::File { content_type, bytes } => {
+                files.push(json!({ "field": field.name, "type": content_type, "bytes": bytes }));
+            }
         }
     }
     fields.insert("files".to_owned(), Value::Array(files));
-    Some(Value::Object(fields))
+    Ok(Value::Object(fields))
 }
 
 /// Checks that the vendor makes before it accepts.

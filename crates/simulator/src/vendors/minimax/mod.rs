@@ -37,6 +37,10 @@ impl Vendor for MiniMax {
         ("MINIMAX_BASE_URL", "")
     }
 
+    fn chat_path(&self) -> Option<&str> {
+        Some("/v1/chat/completions")
+    }
+
     fn read(&self, asked: &Asked) -> Result<Ask, Whole> {
         match (&asked.method, asked.path.as_str()) {
             (&Method::POST, CLIP) => submit(asked, check::clip, clip),

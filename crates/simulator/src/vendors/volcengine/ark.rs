@@ -42,6 +42,10 @@ impl Vendor for Ark {
         }
     }
 
+    fn chat_path(&self) -> Option<&str> {
+        Some("/api/v3/chat/completions")
+    }
+
     fn read(&self, asked: &Asked) -> Result<Ask, Whole> {
         match (&asked.method, asked.path.as_str()) {
             (&Method::POST, IMAGES) => image(asked),

@@ -1,5 +1,10 @@
-//! OpenAI's pictures: one blocking call that answers with base64. With reference pictures it is
-//! an edit, sent as a form. A lost answer cannot be asked for again and may have been charged.
+//! OpenAI's pictures and speech: blocking calls whose answer holds the media, so that a lost answer
+//! cannot be asked for again and may have been charged. Clips are jobs that are polled; the vendor
+//! has ended that service, and other servers go on speaking its wire form.
+
+mod images;
+mod speech;
+mod videos;
 
 use crate::{
     chat::Completions,
@@ -12,15 +17,12 @@ use pixel_core::{
     request::Checked,
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Encoding, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next,
-        Output, Plan, Repeat, Reply, Source, Staged, Vendor,
+        Answer, Body, Call, Credential, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan,
+        Repeat, Reply, Source, Vendor,
     },
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-
-/// How long a link lived where one was returned instead of base64.
-const LINK_LIFETIME_S: u64 = 3600;
 
 const DIALECT: Dialect = Dialect {
     name: "OpenAI",
@@ -50,6 +52,25 @@ const DIALECT: Dialect = Dialect {
 
 static CHAT: Completions = Completions(&DIALECT);
 
+/// One of the wire forms.
+struct Form {
+    /// In the catalogue.
+    name: &'static str,
+    first: fn(&Job<'_>) -> HttpCall,
+    next: fn(&Job<'_>, &Mark, &Reply) -> Result<Next, Error>,
+}
+
+const FORMS: &[Form] = &[
+    Form { name: "images", first: images::first, next: images::next },
+    Form { name: "speech", first: speech::first, next: speech::next },
+    Form { name: "videos", first: videos::first, next: videos::next },
+];
+
+fn form(card: &Model) -> Result<&'static Form, Error> {
+    let unknown = || Error::new(ErrorKind::Internal, format!("No wire form of '{}' is known.", card.id()));
+    FORMS.iter().find(|form| form.name == card.form).ok_or_else(unknown)
+}
+
 pub struct OpenAi;
 
 impl Vendor for OpenAi {
@@ -58,7 +79,7 @@ impl Vendor for OpenAi {
     }
 
     fn speaks(&self, card: &Model) -> bool {
-        card.form == "images"
+        form(card).is_ok()
     }
 
     fn plan(&self, request: &Checked, card: &Model) -> Result<Plan, Error> {
@@ -66,33 +87,11 @@ impl Vendor for OpenAi {
     }
 
     fn first(&self, job: &Job<'_>) -> Result<(Call, Mark), Error> {
-        let (path, body) = match job.inputs {
-            [] => ("generations", Body::json(&Value::Object(fields(job)))),
-            pictures => ("edits", form(fields(job), pictures)),
-        };
-        let call = HttpCall {
-            method: Method::Post,
-            url: format!("{}/images/{path}", job.base_url),
-            headers: vec![("authorization".to_owned(), job.credential.bearer())],
-            body,
-            repeat: Repeat::Never,
-            media: vec![MediaAt::Json { pointer: "/data/*/b64_json".to_owned(), encoding: Encoding::Base64 }],
-            timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-            sign: None,
-        };
-        Ok((Call::Http(Box::new(call)), Mark::Null))
+        Ok((Call::Http(Box::new((form(job.card)?.first)(job))), Mark::Null))
     }
 
     fn next(&self, job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
-        let Reply::Answer(answer) = reply else { return Err(DIALECT.gone()) };
-        let items = answer.body.get("data").and_then(Value::as_array).filter(|_| answer.is_success());
-        let Some(items) = items else { return Err(refused(job, answer)) };
-        let outputs: Vec<Output> = (0..).zip(items).map(|(index, item)| output(job, index, item)).collect();
-        if outputs.iter().all(|output| output.failed.is_some()) {
-            let reason = "the answer holds no picture";
-            return Err(DIALECT.because(job, answer, ErrorKind::Unclear, reason));
-        }
-        Ok(Next::Done(DIALECT.complete(job, outputs), mark.clone()))
+        (form(job.card)?.next)(job, mark, reply)
     }
 
     /// The list of models.
@@ -109,29 +108,35 @@ impl Vendor for OpenAi {
     }
 }
 
-/// The fields that both calls share. `response_format` stays out: these models refuse it.
-fn fields(job: &Job<'_>) -> Map<String, Value> {
-    let Job { request, card, .. } = job;
-    let mut fields = Map::new();
-    let model = card.vendor_model_ref.as_ref().filter(|_| !job.inputs.is_empty()).unwrap_or(&card.vendor_model);
-    fields.insert("model".to_owned(), json!(model));
-    fields.insert("prompt".to_owned(), json!(request.prompt));
-    fields.insert("n".to_owned(), json!(job.outputs));
-    if let Some(size) = request.size {
-        fields.insert("size".to_owned(), json!(format!("{}x{}", size.width, size.height)));
+/// A paid call.
+fn call(job: &Job<'_>, path: &str, body: Body, media: Option<MediaAt>) -> HttpCall {
+    HttpCall {
+        method: Method::Post,
+        url: format!("{}{path}", job.base_url),
+        headers: vec![("authorization".to_owned(), job.credential.bearer())],
+        body,
+        repeat: Repeat::Never,
+        media: media.into_iter().collect(),
+        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
+        sign: None,
     }
-    let listed = card.params.keys().filter_map(|name| Some((name.clone(), request.extra.get(name)?.clone())));
-    fields.extend(listed);
-    fields
 }
 
-fn form(fields: Map<String, Value>, pictures: &[StoredInput]) -> Body {
+/// What the card lists and the caller gave.
+fn extras(job: &Job<'_>) -> impl Iterator<Item = (String, Value)> {
+    job.card.params.keys().filter_map(|name| Some((name.clone(), job.request.extra.get(name)?.clone())))
+}
+
+fn size(job: &Job<'_>) -> Option<Value> {
+    job.request.size.map(|size| json!(format!("{}x{}", size.width, size.height)))
+}
+
+/// A form of the fields and of each picture, under one name.
+fn multipart(fields: Map<String, Value>, name: &str, pictures: &[StoredInput]) -> Body {
     let texts = fields.into_iter().map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         FormField { name, value: FormValue::Text(text) }
     });
-    // The vendor wants another name for several files than for one.
-    let name = if pictures.len() == 1 { "image" } else { "image[]" };
     let files = pictures.iter().enumerate().map(|(at, StoredInput { facts, .. })| FormField {
         name: name.to_owned(),
         value: FormValue::File {
@@ -144,15 +149,17 @@ fn form(fields: Map<String, Value>, pictures: &[StoredInput]) -> Body {
     Body::Multipart(texts.chain(files).collect())
 }
 
-fn output(job: &Job<'_>, index: u32, item: &Value) -> Output {
-    let staged = item.get("b64_json").and_then(Staged::from_json).map(Source::Staged);
-    // Other servers of this wire form answer with links.
-    let link = item.get("url").and_then(Value::as_str).filter(|url| !url.is_empty());
-    let link = link.map(|url| Source::Link { url: url.to_owned(), lifetime_s: Some(LINK_LIFETIME_S) });
-    match staged.or(link) {
-        Some(media) => Output { index, media, poster: None, failed: None },
-        None => DIALECT.failed_output(job, index, "", "it returned no picture"),
-    }
+/// The result that was the whole of an answer.
+fn whole(job: &Job<'_>, mark: &Mark, answer: &Answer, noun: &str) -> Result<Next, Error> {
+    let Some(staged) = answer.staged.first() else {
+        let error = refused(job, answer);
+        let is_known = error.kind != ErrorKind::Unclear;
+        let reason = format!("the answer holds no {noun}");
+        return Err(if is_known { error } else { DIALECT.because(job, answer, ErrorKind::Unclear, &reason) });
+    };
+    let media = Source::Staged(staged.clone());
+    let output = Output { index: 0, media, poster: None, failed: None };
+    Ok(Next::Done(DIALECT.complete(job, vec![output]), mark.clone()))
 }
 
 fn refused(job: &Job<'_>, answer: &Answer) -> Error {
