@@ -39,8 +39,7 @@ pub trait Vendor: Send + Sync {
     /// What names the vendor's job among all of its jobs, by the mark of an accepted submission;
     /// `None` where the answer itself was the result. A name that another task has is a lie.
     fn job_name(&self, mark: &Mark) -> Option<String> {
-        let fields = mark.as_object().filter(|fields| !fields.is_empty());
-        fields.map(|_| mark.to_string())
+        mark.as_object().is_some_and(|fields| !fields.is_empty()).then(|| mark.to_string())
     }
 
     /// The call that looks for a lost submission by our reference, where the vendor can.

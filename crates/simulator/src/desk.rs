@@ -106,9 +106,12 @@ fn acceptance(vendor: &'static dyn Vendor, id: &str, asked: &Asked, shared: &Sha
 /// A blocking call ends with its answer.
 async fn outcome(vendor: &'static dyn Vendor, id: &str, asked: &Asked, shared: &Shared) -> Whole {
     let end = {
-        let state = shared.state();
+        let mut state = shared.state();
+        let state = &mut *state;
         let Some(job) = state.jobs.get(id) else { return vendor.refused_to(asked, Refusal::Error) };
-        job.rule(Stage::Poll, 0).map(|rule| rule.kind).filter(|kind| kind.group() == Group::End)
+        let end = job.rule(Stage::Poll, 0).map(|rule| rule.kind).filter(|kind| kind.group() == Group::End);
+        state.ledger.counts(vendor.id(), &job.entry.marker).struck += u64::from(end.is_some());
+        end
     };
     match end {
         Some(Fault::JobModerated) => vendor.refused_to(asked, Refusal::Moderation),

@@ -1,4 +1,5 @@
 //! Further wire forms of vendors that have several: messages, clips, speech, and a store for inputs.
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use pixel_testkit::{Client, Method, Script, Stub, client::Answer, stub::marker};
 use serde_json::{Value, json};

@@ -66,13 +66,14 @@ impl Rig {
 }
 
 /// The variables that hold vendors' keys, and those of the second parts.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "ARK_API_KEY",
     "DASHSCOPE_API_KEY",
     "KLING_API_KEY",
     "MINIMAX_API_KEY",
     "MODELSCOPE_API_KEY",
     "OPENAI_API_KEY",
+    "OPENAI_VIDEOS_API_KEY",
     "PIXVERSE_API_KEY",
     "VOLC_ACCESSKEY",
     "VOLC_TTS_APP_ID",

@@ -1,7 +1,7 @@
 //! The same trials for every vendor and every model of the catalogue, through the public API. What
 //! was tried is written as a table beside the build, which the test command prints.
 
-use crate::support::{SOON, failure, warned, with};
+use crate::support::{failure, warned, with};
 use futures_util::{StreamExt, stream};
 use pixel_simulator::{Entry, Fault, Rule, Script, Stage};
 use pixel_testkit::{Client, Rig, Server, Stub, client::is_terminal, on_both, on_sqlite, stub};
@@ -35,7 +35,13 @@ struct Offer {
 
 impl Offer {
     fn body(&self, mark: &str, more: &Value) -> Value {
-        with(with(json!({ "model": self.id, "prompt": format!("a kite {mark}") }), &self.needs), more)
+        let mut body = json!({ "model": self.id, "prompt": format!("a kite {mark}") });
+        for fields in [&self.needs, more] {
+            let mut extra = body["extraParams"].as_object().cloned().unwrap_or_default();
+            extra.extend(fields["extraParams"].as_object().cloned().unwrap_or_default());
+            body = with(with(body, fields), &json!({ "extraParams": extra }));
+        }
+        body
     }
 }
 
@@ -47,37 +53,47 @@ async fn offers(client: &Client) -> Vec<Offer> {
     for kind in ["image", "video", "audio"] {
         for (id, entry) in models[kind].as_object().expect("a group") {
             let vendor = entry["provider"].as_str().expect("a vendor").to_owned();
-            if entry["sandbox"] == true || vendor == "sandbox" || vendor == "lab" {
+            if vendor == "sandbox" {
                 continue;
             }
-            assert_eq!(entry["enabled"], true, "{entry:#}");
-            let mut offer =
-                Offer { id: id.clone(), vendor, kind: kind.to_owned(), entry: entry.clone(), needs: json!({}) };
-            offer.needs = needs(client, &offer).await;
-            found.push(offer);
+            assert_eq!((&entry["enabled"], &entry["sandbox"]), (&json!(true), &json!(false)), "{entry:#}");
+            let (id, kind, entry) = (id.clone(), kind.to_owned(), entry.clone());
+            found.push(Offer { id, vendor, kind, entry, needs: json!({}) });
         }
     }
+    let asked = stream::iter(found).map(|offer| async move {
+        let needs = needs(client, &offer).await;
+        Offer { needs, ..offer }
+    });
+    let mut found: Vec<Offer> = asked.buffer_unordered(AT_ONCE).collect().await;
+    found.sort_by(|a, b| a.id.cmp(&b.id));
     assert!(found.len() > 20, "only {} models were found", found.len());
     found
 }
 
+/// Learned from its refusals, each of which names the field that is missing.
 async fn needs(client: &Client, offer: &Offer) -> Value {
-    let with_picture = json!({ "imageInputs": [png()] });
     let path = format!("/api/v1/generations/{}", offer.kind);
-    // Validated, and thrown away before anything is sent: the mark has no script, so it is made once.
-    match client.post(&path, &offer.body("probe", &json!({}))).await {
-        answer if answer.status == 200 => {
-            let task = client.end_of(answer.data()["task_id"].as_str().expect("an id"), SOON).await;
-            match task["error"]["code"].as_str() {
-                Some("invalid_request") => with_picture,
-                _ => json!({}),
-            }
+    let known = [
+        ("imageInputs", json!({ "imageInputs": [png()] })),
+        ("lastFrame", json!({ "extraParams": { "lastFrame": png() } })),
+        ("voice", json!({ "voice": "S_own1" })),
+    ];
+    let mut offer = Offer { needs: json!({}), ..offer.clone() };
+    for _ in 0..=known.len() {
+        let answer = client.post(&path, &offer.body("probe", &json!({}))).await;
+        if answer.status == 200 {
+            return offer.needs;
         }
-        answer => {
-            assert!(answer.text().contains("imageInputs"), "{}: {}", offer.id, answer.text());
-            with_picture
-        }
+        let is_missing = |field: &str, value: &Value| {
+            answer.text().contains(field)
+                && value.as_object().is_some_and(|map| map.keys().any(|key| offer.needs[key].is_null()))
+        };
+        let missing = known.iter().find(|(field, value)| is_missing(field, value));
+        let (_, value) = missing.unwrap_or_else(|| panic!("{}: {}", offer.id, answer.text()));
+        offer.needs = with(offer.needs, value);
     }
+    panic!("{} is never content", offer.id)
 }
 
 /// What was tried: vendor → trial → how often.

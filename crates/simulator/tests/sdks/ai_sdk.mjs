@@ -45,7 +45,7 @@ for (const [name, model] of Object.entries(chats)) {
 
 const videos = {
   alibaba: (key) => alibaba(key).video("wan2.6-t2v"),
-  bytedance: (key) => bytedance(key).video("seedance-1-0-pro-250528"),
+  bytedance: (key) => bytedance(key).video("doubao-seedance-1-5-pro-251215"),
 };
 for (const [name, model] of Object.entries(videos)) {
   const providerOptions = { [name]: { pollIntervalMs: 20 } };

@@ -56,7 +56,7 @@ assert (answer.status_code, answer.code) == (401, "InvalidApiKey"), answer
 saw("another key: InvalidApiKey")
 for call, error in [
     (lambda: dashscope.ImageSynthesis.async_call(model="qwen-image", prompt=None), InputRequired),
-    (lambda: generate(marker(), key=""), AuthenticationError),
+    (lambda: generate(marker(), key=None), AuthenticationError),
 ]:
     if error is AuthenticationError:
         dashscope.api_key = None

@@ -1,3 +1,4 @@
+// tidy: three services with credentials, wire forms, error tables and a signature of their own
 //! Volcengine's services, each with a host and a credential of its own: Ark makes pictures in one
 //! blocking call and clips as tasks, Doubao speaks, the visual service (Jimeng) takes signed calls.
 
