@@ -129,6 +129,17 @@ impl Error {
         Self { kind, message, detail: None, retry_after: None }
     }
 
+    /// What the status of a key's trial says against the key, where nothing else tells.
+    pub fn of_key(status: u16) -> Option<Self> {
+        let (kind, said) = match status {
+            200..=299 => return None,
+            401 | 403 => (ErrorKind::VendorAuth, "The vendor does not accept this key"),
+            402 => (ErrorKind::VendorBalance, "The account has no balance or quota left"),
+            _ => (ErrorKind::Unclear, "The answer does not tell"),
+        };
+        Some(Self::new(kind, format!("{said}: HTTP {status}.")))
+    }
+
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self

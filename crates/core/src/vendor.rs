@@ -6,7 +6,7 @@
 
 pub use crate::local::{Desk, Local, LocalWork};
 use crate::{
-    Error, ErrorKind, Stamp,
+    Error, Stamp,
     catalog::Model,
     chat::Relay,
     price::Cost,
@@ -58,19 +58,10 @@ pub trait Vendor: Send + Sync {
         None
     }
 
-    /// Reads the answer of [`Vendor::check`]. Only [`ErrorKind::VendorAuth`] and
-    /// [`ErrorKind::VendorBalance`] speak against the key.
+    /// Reads the answer of [`Vendor::check`]. Only `VendorAuth` and
+    /// `VendorBalance` speak against the key.
     fn checked(&self, _credential: &Credential, answer: &Answer) -> Result<(), Error> {
-        let status = answer.status;
-        match status {
-            200..=299 => Ok(()),
-            401 | 403 => {
-                let message = format!("The vendor does not accept this key: HTTP {status}.");
-                Err(Error::new(ErrorKind::VendorAuth, message))
-            }
-            402 => Err(Error::new(ErrorKind::VendorBalance, "The account has no balance or quota left: HTTP 402.")),
-            _ => Err(Error::new(ErrorKind::Unclear, format!("The answer does not tell: HTTP {status}."))),
-        }
+        Error::of_key(answer.status).map_or(Ok(()), Err)
     }
 
     /// Who passes chats with the model on, where the vendor has chat.

@@ -219,7 +219,7 @@ async fn providers_say_how_they_are_doing(rig: Rig) {
     let host = stub.address().to_string();
     let openai = provider(&client, "openai").await;
     assert_eq!((&openai["name"], &openai["enabled"], &openai["host"]), (&json!("OpenAI"), &json!(true), &json!(host)));
-    assert_eq!((&openai["key_count"], &openai["services"]), (&json!(1), &json!([])), "{openai:#}");
+    assert_eq!(openai["key_count"], 1, "{openai:#}");
     let modalities = openai["modalities"].as_array().expect("a list");
     assert!(modalities.contains(&json!("image")), "{openai:#}");
     assert_eq!((&openai["breaker"]["state"], &openai["last_error"]), (&json!("closed"), &Value::Null));
@@ -228,6 +228,7 @@ async fn providers_say_how_they_are_doing(rig: Rig) {
     assert_eq!(modelscope["disabled_reason"], "Set MODELSCOPE_API_KEY to enable it");
     let sandbox = provider(&client, "sandbox").await;
     assert_eq!((&sandbox["enabled"], &sandbox["keys"], &sandbox["host"]), (&json!(true), &json!([]), &Value::Null));
+    assert_eq!(sandbox["services"], json!([]));
 
     // One runs, one waits for its place.
     let mark = stub::marker();
