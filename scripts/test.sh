@@ -37,12 +37,17 @@ step 'assets' bash scripts/assets.sh
 step 'SDKs' bash scripts/sdks.sh
 ((${#steps_failed[@]} == 0)) || exit 1
 step 'format, lints, house rules' bash scripts/check.sh
+rm -rf "$target_dir/tmp/trials"
 step 'tests' unit_tests
 step 'doc tests' doc_tests
 step 'API document' bash scripts/openapi.sh
 step 'no crash points for users' sealed
 
 echo
+echo "== what was tried with each vendor (crates/server/tests/suite/trials.rs)"
+for table in "$target_dir"/tmp/trials/*.txt; do
+  [[ ! -f $table ]] || { cat "$table"; echo; }
+done
 if ((${#steps_failed[@]})); then printf 'step failed: %s\n' "${steps_failed[@]}"; fi
 echo "all in ${SECONDS} s"
 echo "$(sum passed) passed, $(sum failed) failed"

@@ -3,7 +3,7 @@
 
 use crate::support::{failure, warned, with};
 use futures_util::{StreamExt, stream};
-use pixel_simulator::{Entry, Fault, Rule, Script, Stage};
+use pixel_simulator::{Entry, Fault, Rule, Script, Size, Stage};
 use pixel_testkit::{Client, Rig, Server, Stub, client::is_terminal, on_both, on_sqlite, stub};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -138,8 +138,13 @@ async fn world(rig: &Rig) -> World {
     World { stub, server, offers }
 }
 
+/// Answers after one poll, with pictures that cost no time to look at: their sizes are another trial.
+fn small() -> Script {
+    Script { polls: 1.into(), size: Some(Size(64, 64)), ..Script::default() }
+}
+
 fn strike(kind: Fault, stage: Stage) -> Script {
-    Script { faults: vec![Rule::new(kind, stage)], polls: 1.into(), link_s: 3_600, ..Script::default() }
+    Script { faults: vec![Rule::new(kind, stage)], ..small() }
 }
 
 impl World {
@@ -294,7 +299,7 @@ async fn nothing_that_was_asked_is_dropped_silently(rig: Rig) {
             "seed": 4242,
             "extraParams": { "zoomLevel": 7, "loras": [{ "model": "acme/sketch", "weight": 1.0 }] },
         });
-        let (mark, task) = world.run(offer, Script::default(), &wishes).await;
+        let (mark, task) = world.run(offer, small(), &wishes).await;
         let sent = world.stub.submissions(&mark).pop().map(|one| one.body.to_string()).unwrap_or_default();
         let warned = warned(&task);
         let told = |field: &str| warned.iter().any(|warning| warning == field);
@@ -314,7 +319,7 @@ async fn a_crash_after_each_send_costs_nothing_twice(rig: Rig) {
     let world = world(&rig).await;
     let mut chosen: BTreeMap<(String, String, bool), Offer> = BTreeMap::new();
     for offer in &world.offers {
-        let (mark, _) = world.run(offer, Script::default(), &json!({})).await;
+        let (mark, _) = world.run(offer, small(), &json!({})).await;
         let blocking = world.entry(&mark).is_some_and(|entry| entry.blocking);
         chosen.entry((offer.vendor.clone(), offer.kind.clone(), blocking)).or_insert_with(|| offer.clone());
     }
@@ -325,7 +330,7 @@ async fn a_crash_after_each_send_costs_nothing_twice(rig: Rig) {
         for point in &points[..if *blocking { 1 } else { 2 }] {
             server.relaunch(|launch| launch.env("PIXEL_CRASH_AT", point)).await;
             let (client, mark) = (server.client(), stub::marker());
-            stub.simulator().script(Some(&mark), Script { polls: 1.into(), ..Script::default() });
+            stub.simulator().script(Some(&mark), small());
             let id = client.create(&offer.kind, &offer.body(&mark, &json!({}))).await;
             assert!(server.ended(Duration::from_secs(60)).await.is_some(), "{} never came by {point}", offer.id);
             server.relaunch(|launch| launch.env("PIXEL_CRASH_AT", "")).await;
@@ -359,7 +364,7 @@ async fn mixed_faults_of_every_vendor_lose_and_repeat_nothing(rig: Rig) {
         Fault::CutWithLength,
     ];
     let world = world(&rig).await;
-    let script = Script { seed: 20_261_125, rate: 0.3, kinds: KINDS.to_vec(), polls: 1.into(), ..Script::default() };
+    let script = Script { seed: 20_261_125, rate: 0.3, kinds: KINDS.to_vec(), ..small() };
     world.stub.simulator().script(None, script);
     let client = world.server.client();
     let mut table = Table::default();
