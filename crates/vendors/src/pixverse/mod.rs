@@ -119,6 +119,7 @@ fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
         sign: Some(Signer { credential: job.credential.clone(), hashes_body: false, sign: trace }),
+        share: None,
     }
 }
 
