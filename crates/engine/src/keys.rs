@@ -177,7 +177,9 @@ impl Ring {
     }
 
     pub fn leave_place(&mut self, slot: &str) {
-        self.0.iter_mut().for_each(|key| drop(key.places.remove(slot)));
+        for key in &mut self.0 {
+            key.places.remove(slot);
+        }
     }
 
     pub fn park(&mut self, at: usize, why: &str, now: Instant) {
