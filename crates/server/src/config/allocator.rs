@@ -17,7 +17,9 @@ const PURGE_LEAST: (&str, &str) = ("MIMALLOC_MINIMAL_PURGE_SIZE", "512");
 /// Replaces this process by itself with the allocator's settings. Returns if it has them already:
 /// an operator's own settings stand. A system that refuses costs memory, nothing else.
 pub fn settle() {
-    if env::var_os(PURGE_DELAY.0).is_some() {
+    #[expect(clippy::disallowed_methods, reason = "it is read before there are settings, and by the allocator itself")]
+    let is_settled = env::var_os(PURGE_DELAY.0).is_some();
+    if is_settled {
         return;
     }
     let mut args = env::args_os();
