@@ -103,7 +103,7 @@ fn options(arguments: Arguments) -> Result<Options, Failure> {
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(out, "Pixel's simulator is ready on http://{address}")?;
-    for (name, url) in Simulator::variables(address) {
+    for (name, url) in Simulator::account_variables(address).into_iter().chain(Simulator::variables(address)) {
         writeln!(out, "{name}={url}")?;
     }
     out.flush()

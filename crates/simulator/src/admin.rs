@@ -4,6 +4,7 @@ use crate::{
     answer::Whole,
     fault::{Fault, Stage},
     script::{Script, Scripts},
+    session::{HOLDER, PASSWORD, is_account},
     state::Shared,
     vendor::{Asked, KEY, SECRET},
     vendors,
@@ -40,11 +41,32 @@ pub(crate) async fn answer(asked: &Asked, shared: &Shared) -> Whole {
             shared.reset();
             Whole::json(200, &json!({}))
         }
-        (_, "/" | "/_ledger" | "/_faults" | "/_script" | "/_reset") => {
+        (&Method::GET, "/_accounts") => Whole::json(200, &shared.state().sessions.to_json()),
+        (&Method::POST, "/_accounts") => accounts(asked, shared),
+        (_, "/" | "/_ledger" | "/_faults" | "/_script" | "/_reset" | "/_accounts") => {
             wrong(405, &format!("{} does not take {}; GET / says what there is", asked.path, asked.method))
         }
         (_, path) => wrong(404, &format!("there is no {path}; GET / says what there is")),
     }
+}
+
+/// What befalls an account by command.
+fn accounts(asked: &Asked, shared: &Shared) -> Whole {
+    let body = asked.json().unwrap_or_default();
+    let name = body["name"].as_str().unwrap_or(HOLDER);
+    if !is_account(name) {
+        return wrong(400, &format!("name: there is no account '{name}'"));
+    }
+    let mut state = shared.state();
+    match body["action"].as_str() {
+        Some("expire-token") => state.sessions.expire(name),
+        Some("sign-in-elsewhere") => {
+            let token_s = state.scripts.site().token_s;
+            state.sessions.sign_in(name, token_s, true);
+        }
+        _ => return wrong(400, "action: one of expire-token, sign-in-elsewhere"),
+    }
+    Whole::json(200, &state.sessions.to_json())
 }
 
 fn wrong(status: u16, why: &str) -> Whole {
@@ -84,6 +106,8 @@ fn help(asked: &Asked) -> String {
          {{\"marker\":\"mk-a1\",\"polls\":2,\"faults\":[{{\"kind\":\"reset-after-accept\",\"stage\":\"submit\"}}]}}\n\
          DELETE /_script                  back to good behaviour\n\
          GET    /_faults                  every fault, where it can strike, and the addresses of those before a request\n\
+         GET    /_accounts                sign-ins, calls and uploads of the accounts that sign in: {HOLDER}, {PASSWORD}\n\
+         POST   /_accounts                {{\"action\":\"expire-token\"}} or {{\"action\":\"sign-in-elsewhere\"}}\n\
          POST   /_reset                   forgets everything but the ledger's file\n\n\
          A marker is a word mk-… in the prompt. docs/simulator.md of the source tells the rest.\n"
     )

@@ -4,7 +4,9 @@ use crate::{
     answer::{Answer, Whole},
     chat,
     fault::{Fault, Group, Stage},
-    host, spoil,
+    host,
+    script::Rule,
+    spoil,
     state::{Job, Shared, Taken},
     vendor::{Ask, Asked, Made, Order, Refusal, State, Vendor},
 };
@@ -17,6 +19,9 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// A request below a vendor's prefix.
 pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> Answer {
     let vendor = vendor.service(&asked.path).unwrap_or(vendor);
+    if let Some(answer) = vendor.takes(asked, shared) {
+        return answer.await;
+    }
     let is_chat = chat::is_for(vendor, asked);
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
@@ -57,7 +62,7 @@ async fn fresh(vendor: &'static dyn Vendor, asked: &Asked, shared: &Shared) -> A
     }
 }
 
-async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared: &Shared) -> Answer {
+pub(crate) async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared: &Shared) -> Answer {
     let blocking = order.blocking;
     let mut taken = shared.take(vendor, asked, order);
     let _running = blocking.then(|| Running::begin(shared));
@@ -82,17 +87,31 @@ async fn submit(vendor: &'static dyn Vendor, asked: &Asked, order: Order, shared
         Some(rule) => match rule.kind {
             Fault::MissingId => without_id(vendor, id, good, blocking, shared).into(),
             Fault::ReusedId => with_earlier_id(vendor, id, good, shared).into(),
-            _ => spoil::api(rule, |refusal| vendor.refused_to(asked, refusal), pace, || good),
+            _ => spoiled(vendor, asked, rule, pace, || good),
         },
     }
 }
 
 /// Not accepted.
 fn turned_down(vendor: &'static dyn Vendor, asked: &Asked, taken: &Taken, pace: Duration) -> Answer {
-    let refused = |refusal| vendor.refused_to(asked, refusal);
+    let error = || vendor.refused_to(asked, Refusal::Error);
     match &taken.rule {
-        Some(rule) => spoil::api(rule, refused, pace, || refused(Refusal::Error)),
-        None => refused(Refusal::Error).into(),
+        Some(rule) => spoiled(vendor, asked, rule, pace, error),
+        None => error().into(),
+    }
+}
+
+/// What a fault makes of an answer, in the vendor's words.
+pub(crate) fn spoiled(
+    vendor: &'static dyn Vendor,
+    asked: &Asked,
+    rule: &Rule,
+    pace: Duration,
+    good: impl FnOnce() -> Whole,
+) -> Answer {
+    match (rule.kind, rule.code) {
+        (Fault::Code | Fault::CodeAfterAccept, Some(code)) => vendor.coded(code).into(),
+        _ => spoil::api(rule, |refusal| vendor.refused_to(asked, refusal), pace, good),
     }
 }
 
@@ -158,7 +177,7 @@ async fn poll(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: &Sha
         None => vendor.refused_to(asked, Refusal::Error),
     };
     match &rule {
-        Some(rule) => spoil::api(rule, |refusal| vendor.refused_to(asked, refusal), pace, || good),
+        Some(rule) => spoiled(vendor, asked, rule, pace, || good),
         None => good.into(),
     }
 }
@@ -177,7 +196,7 @@ async fn retrieve(vendor: &'static dyn Vendor, asked: &Asked, id: &str, shared: 
 }
 
 /// How a job stands at its next poll; `None` is done.
-fn progress(job: &Job, kind: Option<Fault>) -> Option<State> {
+pub(crate) fn progress(job: &Job, kind: Option<Fault>) -> Option<State> {
     let early = if job.polls == 0 { State::Waiting } else { State::Running };
     match kind {
         Some(Fault::UnknownStatus) => Some(State::Strange),
@@ -193,7 +212,7 @@ fn progress(job: &Job, kind: Option<Fault>) -> Option<State> {
 }
 
 /// What a job made: links, or the media itself.
-async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
+pub(crate) async fn results(id: &str, asked: &Asked, shared: &Shared) -> Vec<Made> {
     // Links to a host that cannot be reached need that host.
     let is_nowhere = |job: &Job, at| host::strikes(job, at).is_some_and(|rule| rule.kind.group() == Group::Before);
     let any_nowhere = |job: &Job| (0..job.entry.outputs).any(|at| is_nowhere(job, at));

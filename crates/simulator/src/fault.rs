@@ -46,6 +46,8 @@ pub enum Group {
     Media,
     /// The job ends badly, as jobs do.
     End,
+    /// What only a vendor does where somebody signs in.
+    Account,
 }
 
 macro_rules! faults {
@@ -144,6 +146,12 @@ faults! {
     JobFailed "job-failed" End [Poll] true "The job fails.";
     JobModerated "job-moderated" End [Poll] true "The safety system refuses what the job made.";
     JobLost "job-lost" End [Poll] true "The vendor no longer knows the job.";
+
+    Code "code" Account [Submit Poll] false "An error of the vendor's own, by its number (`code`); nothing was accepted.";
+    CodeAfterAccept "code-after-accept" Account [Submit] true "The same, although the submission was accepted.";
+    StatusNumber "status-number" Account [Poll] true "The job's row has the state with this number (`code`), and no link.";
+    Placeholder "placeholder" Account [Poll] true "The job's row says that it is done (or `code`), and its link leads to a `default.mp4` that is not there.";
+    MissingRow "missing-row" Account [Poll] true "The list lacks the job's row.";
 }
 
 impl Fault {
@@ -157,7 +165,13 @@ impl Fault {
 
     /// Whether a client can no longer know, when this strikes a submission, if it was accepted.
     pub fn is_unclear(self) -> bool {
-        !matches!(self.group(), Group::Before | Group::Refusal | Group::End) && self != Self::ClosedOnReuse
+        !matches!(self.group(), Group::Before | Group::Refusal | Group::End | Group::Account)
+            && self != Self::ClosedOnReuse
+    }
+
+    /// Whether a rule must name a number.
+    pub(crate) fn needs_code(self) -> bool {
+        matches!(self, Self::Code | Self::CodeAfterAccept | Self::StatusNumber)
     }
 
     /// Polls or fetches that are struck when a script does not say how many; 0 is all of them.

@@ -10,6 +10,7 @@ use crate::{
     state::{Job, Shared, hex},
     vendor::{Asked, Unit},
 };
+use http::Method;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
@@ -38,11 +39,11 @@ fn signature(path: &str, expires: i64) -> String {
     hex(&Sha256::digest(format!("{path} {expires} {}", crate::SECRET)))[..16].to_owned()
 }
 
-/// `GET /media/<job>/<index>.<extension>`.
+/// `GET /media/<job>/<index>.<extension>`, and `HEAD`, which is no fetch unless it is refused.
 pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
     let mut state = shared.state();
     let state = &mut *state;
-    if asked.header("authorization").is_some() {
+    if ["authorization", "token"].iter().any(|name| asked.header(name).is_some()) {
         state.ledger.violate(format!("the key was sent to the media host: {}", asked.path));
     }
     let Some((id, index)) = place(&asked.path) else { return store_error(404, "NoSuchKey").into() };
@@ -54,8 +55,13 @@ pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
         return store_error(404, "NoSuchKey").into();
     };
     let rule = strikes(job, index).cloned().filter(|rule| rule.kind != Fault::ClosedOnReuse || asked.reused);
+    let content_type = Unit::named(&job.entry.unit).content_type();
+    let is_look = asked.method == Method::HEAD;
+    if is_look && !rule.as_ref().is_some_and(|rule| rule.kind.group() == Group::Refusal) {
+        return Whole::new(200, content_type, shared.file(job, index)).into();
+    }
     let counts = state.ledger.counts(job.vendor.id(), &job.entry.marker);
-    counts.fetches += 1;
+    counts.fetches += u64::from(!is_look);
     counts.struck += u64::from(rule.is_some());
     if let Some(count) = job.fetches.get_mut(index as usize) {
         *count = count.saturating_add(1);
@@ -63,7 +69,6 @@ pub(crate) fn answer(asked: &Asked, shared: &Shared) -> Answer {
     if OffsetDateTime::now_utc().unix_timestamp() >= expires {
         return store_error(403, "AccessDenied").into();
     }
-    let content_type = Unit::named(&job.entry.unit).content_type();
     let good = Whole::new(200, content_type, shared.file(job, index));
     match rule {
         Some(rule) => spoil::media(&rule, job.pace(), good),

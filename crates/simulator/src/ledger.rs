@@ -29,12 +29,19 @@ pub struct Entry {
     /// The idempotency key, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The account that pays, by its key, where it is not the first one.
+    /// The account that pays: by its key, where it is not the first one; by its name, where it
+    /// signed in with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// The caller's own reference, where the vendor takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// What is paid, where the vendor has a balance in numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u64>,
+    /// Where the picture lies that it begins with, where that is a path of the vendor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
     /// Of the request's body, in hexadecimal digits.
     pub request_sha256: String,
     /// What is charged for: `image`, `video`, `speech` or `text`.

@@ -23,6 +23,8 @@ mod marker;
 pub mod media;
 mod replay;
 mod script;
+mod session;
+mod site;
 mod spoil;
 mod state;
 mod vendor;
@@ -33,6 +35,8 @@ pub use fault::{Fault, Group, Stage};
 pub use ledger::{Counts, Entry, Submission};
 pub use marker::{MARKER, marker_in};
 pub use script::{Rule, Script, Size, Span};
+pub use session::{Account, HOLDER, PASSWORD, Upload};
+pub use site::Site;
 pub use vendor::{KEY, SECRET};
 
 use state::Shared;
@@ -84,6 +88,12 @@ impl Simulator {
         vendors::ALL.iter().map(one).collect()
     }
 
+    /// The variables of the account way, for a client that signs in as [`HOLDER`].
+    pub fn account_variables(address: SocketAddr) -> Vec<(&'static str, String)> {
+        let web = format!("http://{address}/pixverse");
+        vec![("PIXVERSE_UPLOAD_URL", format!("{web}/upload-bucket")), ("PIXVERSE_WEB_URL", web)]
+    }
+
     /// Sets the behaviour for one marker, or for all that have none of their own.
     pub fn script(&self, marker: Option<&str>, script: Script) {
         self.0.state().scripts.set(marker.map(ToOwned::to_owned), script);
@@ -103,6 +113,28 @@ impl Simulator {
     pub fn file(&self, entry: &Entry, index: u32) -> bytes::Bytes {
         let state = self.0.state();
         state.jobs.get(&entry.job).map(|job| self.0.file(job, index)).unwrap_or_default()
+    }
+
+    /// What an account did, by its name.
+    pub fn account(&self, name: &str) -> Account {
+        self.0.state().sessions.find(name)
+    }
+
+    /// Sign-ins that were refused.
+    pub fn refused_sign_ins(&self) -> u64 {
+        self.0.state().sessions.refused()
+    }
+
+    /// Ends the account's token, as if its time were over.
+    pub fn expire_token(&self, name: &str) {
+        self.0.state().sessions.expire(name);
+    }
+
+    /// Somebody else signs in with the account, which ends its session; their token.
+    pub fn sign_in_elsewhere(&self, name: &str) -> String {
+        let mut state = self.0.state();
+        let token_s = state.scripts.site().token_s;
+        state.sessions.sign_in(name, token_s, true)
     }
 
     /// Every submission with this marker, in order of arrival.

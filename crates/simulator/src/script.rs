@@ -1,6 +1,9 @@
 //! What the simulator does, as its user writes it down: for everybody, or for one marker.
 
-use crate::fault::{Fault, Group, Stage};
+use crate::{
+    fault::{Fault, Group, Stage},
+    site::Site,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -33,6 +36,8 @@ pub struct Script {
     pub rate: f64,
     /// The faults that chance takes from; empty is all that need no address of their own.
     pub kinds: Vec<Fault>,
+    /// How sites behave where somebody signs in; in the script for all only.
+    pub site: Site,
 }
 
 impl Default for Script {
@@ -49,6 +54,7 @@ impl Default for Script {
             seed: 0,
             rate: 0.0,
             kinds: Vec::new(),
+            site: Site::default(),
         }
     }
 }
@@ -144,12 +150,20 @@ pub struct Rule {
     /// Which result is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<u32>,
+    /// The number of an error, or of a state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
 }
 
 impl Rule {
     pub fn new(kind: Fault, stage: Stage) -> Self {
-        let (wait, to, output) = (None, None, None);
-        Self { kind, stage: Some(stage), skip: 0, times: None, submission: None, wait, to, output }
+        let (wait, to, output, code) = (None, None, None, None);
+        Self { kind, stage: Some(stage), skip: 0, times: None, submission: None, wait, to, output, code }
+    }
+
+    pub fn code(mut self, code: i64) -> Self {
+        self.code = Some(code);
+        self
     }
 
     pub fn skip(mut self, skip: u32) -> Self {
@@ -193,6 +207,9 @@ impl Rule {
             Some(stage) if !self.kind.strikes_at(stage) => {
                 Err(format!("faults[{at}].stage: '{name}' strikes at {} only", listed()))
             }
+            Some(_) if self.kind.needs_code() && self.code.is_none() => {
+                Err(format!("faults[{at}].code: '{name}' needs the number"))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -211,6 +228,9 @@ impl Script {
         };
         let script: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
         script.check()?;
+        if marker.is_some() && script.site != Site::default() {
+            return Err("site: it belongs in the script for all, the one without a marker".to_owned());
+        }
         Ok((marker, script))
     }
 
@@ -224,8 +244,9 @@ impl Script {
             return Err(format!("rate: {} is not between 0 and 1", self.rate));
         }
         if let Some(kind) = self.kinds.iter().find(|kind| chances(**kind).is_empty()) {
-            return Err(format!("kinds: '{}' is an address and cannot strike by chance", kind.name()));
+            return Err(format!("kinds: '{}' cannot strike by chance", kind.name()));
         }
+        self.site.check()?;
         self.faults.iter().enumerate().try_for_each(|(at, rule)| rule.check(at))
     }
 
@@ -257,7 +278,7 @@ impl Script {
 /// The stages at which a fault may strike by chance.
 fn chances(kind: Fault) -> Vec<Stage> {
     let stages = kind.stages().iter().copied().filter(|stage| *stage != Stage::Connect);
-    if kind.group() == Group::Before { Vec::new() } else { stages.collect() }
+    if matches!(kind.group(), Group::Before | Group::Account) { Vec::new() } else { stages.collect() }
 }
 
 /// What a submission is given on its way.
@@ -277,6 +298,11 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub fn of(&self, marker: &str) -> Arc<Script> {
         self.of_marker.get(marker).unwrap_or(&self.default).clone()
+    }
+
+    /// How sites behave; they know no markers.
+    pub fn site(&self) -> Site {
+        self.default.site.clone()
     }
 
     pub fn set(&mut self, marker: Option<String>, script: Script) {
@@ -328,6 +354,10 @@ mod tests {
             (r#"{"faults": [{"kind": "not-found"}]}"#, "submit, poll, fetch"),
             (r#"{"faults": [{"kind": "missing-id", "stage": "poll"}]}"#, "submit only"),
             (r#"{"faults": [{"kind": "http2-goaway"}]}"#, "address"),
+            (r#"{"faults": [{"kind": "status-number"}]}"#, "faults[0].code"),
+            (r#"{"kinds": ["missing-row"]}"#, "by chance"),
+            (r#"{"site": {"language": "xx"}}"#, "en, ru, zh"),
+            (r#"{"marker": "mk-a1", "site": {"edge": true}}"#, "without a marker"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.contains(words), "{text}: {error}");

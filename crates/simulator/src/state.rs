@@ -11,6 +11,7 @@ use crate::{
     media,
     replay::Replays,
     script::{Rule, Script, Scripts},
+    session::Sessions,
     vendor::{Asked, Facts, Order, Unit, Vendor},
     vendors,
 };
@@ -41,6 +42,7 @@ pub(crate) struct State {
     pub ledger: Ledger,
     pub jobs: HashMap<String, Job>,
     pub replays: Replays,
+    pub sessions: Sessions,
     /// Jobs by vendor, account and idempotency key, and by vendor, account and reference.
     keys: HashMap<Named, String>,
     references: HashMap<Named, String>,
@@ -67,6 +69,8 @@ pub(crate) struct Job {
     pub polls: u32,
     /// Of each result.
     pub fetches: Vec<u32>,
+    /// The number of its last state, once a list of the account has told it.
+    pub ended: Option<i64>,
     accepted_at: Instant,
 }
 
@@ -112,6 +116,7 @@ impl Shared {
             ledger: Ledger::new(options.memory),
             jobs: HashMap::new(),
             replays: Replays::default(),
+            sessions: Sessions::default(),
             keys: HashMap::new(),
             references: HashMap::new(),
             received: 0,
@@ -164,7 +169,7 @@ impl Shared {
             Memory::Numbers => String::new(),
         };
         let refused = taken.rule.as_ref().is_some_and(|rule| !rule.kind.accepts());
-        let account = asked.account().map(ToOwned::to_owned);
+        let account = order.account.clone().or_else(|| asked.account().map(ToOwned::to_owned));
         let named = |name: &String| (vendor.id(), account.clone(), name.clone());
         let is_known = |reference: &String| state.references.contains_key(&named(reference));
         taken.used = !refused && order.unique && order.reference.as_ref().is_some_and(is_known);
@@ -224,7 +229,19 @@ impl Job {
     fn new(vendor: &'static dyn Vendor, entry: Entry, script: Arc<Script>, ordinal: u64) -> Self {
         let fetches = vec![0; entry.outputs as usize];
         let (prompt, struck, accepted_at) = (entry.prompt.clone(), None, Instant::now());
-        Self { vendor, entry, prompt, script, struck, ordinal, patience: 0, polls: 0, fetches, accepted_at }
+        Self {
+            vendor,
+            entry,
+            prompt,
+            script,
+            struck,
+            ordinal,
+            patience: 0,
+            polls: 0,
+            fetches,
+            ended: None,
+            accepted_at,
+        }
     }
 }
 
@@ -271,6 +288,7 @@ impl State {
         (self.received, self.running, self.most_at_once) = (0, 0, 0);
         self.jobs.clear();
         self.replays = Replays::default();
+        self.sessions = Sessions::default();
         self.keys.clear();
         self.references.clear();
     }
@@ -315,6 +333,8 @@ fn entry(
         key: order.key.clone(),
         account: None,
         reference: order.reference.clone(),
+        cost: order.cost,
+        picture: order.picture.clone(),
         request_sha256,
         unit: order.unit.name().to_owned(),
         outputs: order.outputs,

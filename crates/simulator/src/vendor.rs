@@ -4,15 +4,19 @@
 //! To add a vendor: its file in `vendors`, written from the vendor's documents and never from an
 //! adapter, and its line in the list `vendors::ALL`.
 
-use crate::answer::Whole;
+use crate::{
+    answer::{Answer, Whole},
+    state::Shared,
+};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
 /// The key of the account that is there from the start. `test-key-2` to `test-key-9` are keys of
 /// accounts of their own: none knows of the others' jobs, references and idempotency keys.
 pub const KEY: &str = "test-key";
-const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
+pub(crate) const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
@@ -26,6 +30,11 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Who answers at this path, where a vendor has services with a credential and words of their own.
     fn service(&self, _path: &str) -> Option<&'static dyn Vendor> {
+        None
+    }
+
+    /// Takes requests into its own hands where answers depend on who is signed in.
+    fn takes<'a>(&'static self, _asked: &'a Asked, _shared: &'a Shared) -> Option<BoxFuture<'a, Answer>> {
         None
     }
 
@@ -48,6 +57,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// The same, for a vendor whose words depend on what was asked.
     fn refused_to(&self, _asked: &Asked, refusal: Refusal) -> Whole {
         self.refused(refusal)
+    }
+
+    /// Says no by a number of the vendor's own, where it has such numbers.
+    fn coded(&self, _code: i64) -> Whole {
+        self.refused(Refusal::Error)
     }
 
     /// Says no to a reference that was used before, where one must be [`Order::unique`].
@@ -172,6 +186,12 @@ pub(crate) struct Order {
     pub inline: bool,
     pub key: Option<String>,
     pub reference: Option<String>,
+    /// Who pays, where it is not told by the key.
+    pub account: Option<String>,
+    /// What is paid, where the vendor says so in numbers.
+    pub cost: Option<u64>,
+    /// Where the picture lies that it begins with.
+    pub picture: Option<String>,
     /// A reference that was used before is refused.
     pub unique: bool,
     /// The vendor finds out only while it works that this cannot be done.

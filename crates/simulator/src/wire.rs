@@ -157,7 +157,7 @@ async fn route(asked: Asked, shared: &Arc<Shared>) -> Answer {
     if asked.path == "/" || asked.path.starts_with("/_") {
         return admin::answer(&asked, shared).await.into();
     }
-    if asked.path.starts_with(host::PREFIX) && asked.method == Method::GET {
+    if asked.path.starts_with(host::PREFIX) && matches!(asked.method, Method::GET | Method::HEAD) {
         return host::answer(&asked, shared);
     }
     let found = vendors::ALL.iter().find_map(|vendor| {

@@ -221,6 +221,9 @@ fn check(kind: Fault, stage: Stage, seen: &Seen) {
         Fault::ReusedId => assert_eq!(seen.status, 200, "{what}"),
         Fault::NameNotFound | Fault::ConnectionRefused | Fault::BlackHole => panic!("{what}"),
         Fault::TlsFailure | Fault::WrongCertificate | Fault::Goaway => panic!("{what}"),
+        // Where somebody signs in; see the tests of that vendor.
+        Fault::Code | Fault::CodeAfterAccept | Fault::StatusNumber => panic!("{what}"),
+        Fault::Placeholder | Fault::MissingRow => panic!("{what}"),
     }
 }
 
@@ -263,7 +266,7 @@ async fn every_fault_looks_as_it_is_described() {
     };
     let cases: Vec<_> = Fault::ALL
         .iter()
-        .filter(|kind| kind.group() != Group::Before)
+        .filter(|kind| !matches!(kind.group(), Group::Before | Group::Account))
         .flat_map(|kind| kind.stages().iter().map(|stage| (*kind, *stage)))
         .filter(|(_, stage)| *stage != Stage::Connect)
         .collect();

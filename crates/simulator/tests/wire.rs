@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime};
 
 #[path = "wire/pixverse.rs"]
 mod pixverse;
+#[path = "wire/pixverse_account.rs"]
+mod pixverse_account;
 
 const BEARER: (&str, &str) = ("authorization", "Bearer test-key");
 const JSON: (&str, &str) = ("content-type", "application/json");

@@ -5,6 +5,8 @@ use crate::{
     process::{command, end_group, leash, tail},
     wait,
 };
+use pixel_simulator::HOLDER;
+use serde_json::{Value, json};
 use std::{
     ffi::OsString,
     fs::{self, File},
@@ -52,6 +54,34 @@ impl Simulation {
         let text = self.stdout();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+    }
+
+    /// The variables of the account way, but for the account itself.
+    pub fn account_urls(&self) -> Vec<(&'static str, String)> {
+        let web = self.variable("PIXVERSE_WEB_URL");
+        vec![("PIXVERSE_UPLOAD_URL", self.variable("PIXVERSE_UPLOAD_URL")), ("PIXVERSE_WEB_URL", web)]
+    }
+
+    /// Sets the behaviour, as a script in JSON.
+    pub async fn script(&self, script: &Value) {
+        let answer = self.client().post("/_script", script).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// What the account did so far: `sign_ins`, `elsewhere`, `calls`, `uploads`.
+    pub async fn account(&self) -> Value {
+        self.client().get("/_accounts").await.json()["accounts"][HOLDER].clone()
+    }
+
+    /// Calls of the account that are counted by their path, such as `video/list/personal`.
+    pub async fn calls(&self, path: &str) -> u64 {
+        self.account().await["calls"][path].as_u64().unwrap_or_default()
+    }
+
+    /// Has something befall the account: `expire-token` or `sign-in-elsewhere`.
+    pub async fn befall(&self, action: &str) {
+        let answer = self.client().post("/_accounts", &json!({ "action": action })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     pub fn stdout(&self) -> String {

@@ -12,7 +12,10 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use crate::script::{End, Media, Submit};
-pub use pixel_simulator::{KEY, SECRET, Submission};
+pub use pixel_simulator::{HOLDER, KEY, PASSWORD, SECRET, Site, Submission};
+
+/// The call that tells how an account's clips stand.
+pub const LIST: &str = "video/list/personal";
 
 /// A fresh marker for a prompt.
 pub fn marker() -> String {
@@ -74,6 +77,32 @@ impl Stub {
         let all = Simulator::variables(self.address);
         let found = all.into_iter().find(|(name, _)| *name == variable);
         found.unwrap_or_else(|| panic!("no vendor here has the variable {variable}")).1
+    }
+
+    /// The variables of the account way, but for the account itself.
+    pub fn account_urls(&self) -> Vec<(&'static str, String)> {
+        Simulator::account_variables(self.address)
+    }
+
+    /// How the web application behaves; scripts of markers stay, the one for all goes.
+    pub fn site(&self, site: Site) {
+        self.simulator.script(None, pixel_simulator::Script { site, ..pixel_simulator::Script::default() });
+    }
+
+    /// What the account did so far.
+    pub fn account(&self) -> pixel_simulator::Account {
+        self.simulator.account(HOLDER)
+    }
+
+    /// Calls of the list, whatever clips they told of.
+    pub fn lists(&self) -> u64 {
+        self.account().calls(LIST)
+    }
+
+    /// Sign-ins of the account that were granted, without those by command.
+    pub fn sign_ins(&self) -> u64 {
+        let account = self.account();
+        account.sign_ins - account.elsewhere
     }
 
     pub fn openai_base_url(&self) -> String {

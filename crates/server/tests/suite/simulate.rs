@@ -1,10 +1,17 @@
 //! `pixel simulate` as its users run it: a process beside `pixel serve`.
 
-use crate::support::{SOON, picture, with};
+use crate::{
+    browser::node,
+    support::{SOON, picture, with},
+};
 use pixel_testkit::{Client, Rig, Simulation, media, on_sqlite, server::Launch, stub};
 use serde_json::{Value, json};
 
-on_sqlite!(pictures_are_made_and_the_ledger_survives, models_of_the_lab_are_offered_where_it_is_set_up);
+on_sqlite!(
+    pictures_are_made_and_the_ledger_survives,
+    models_of_the_lab_are_offered_where_it_is_set_up,
+    a_person_signs_in_on_the_page,
+);
 
 /// Points every vendor at the simulator.
 fn at(launch: Launch, simulation: &Simulation) -> Launch {
@@ -83,4 +90,32 @@ async fn models_of_the_lab_are_offered_where_it_is_set_up(rig: Rig) {
         // Four results a submission.
         assert_eq!((stub.accepted(&mark), stub.received(&mark)), (2, 2));
     }
+}
+
+/// The page that others are judged with, judged by a browser that knows nothing of ours.
+async fn a_person_signs_in_on_the_page(rig: Rig) {
+    let simulation = Simulation::start(rig.binary(), &rig.folder().join("simulator"), &[]).await;
+    let root = simulation.variable("PIXVERSE_WEB_URL");
+    let sign_in = async |password: &str, presses: &str| {
+        node(&rig, "sign_in.mjs", &[&root, stub::HOLDER, password, presses]).await
+    };
+    let seen = sign_in(stub::PASSWORD, "1").await;
+    assert_eq!((&seen["words"], &seen["seen"]), (&json!("Login"), &json!("home")), "{seen}");
+    assert!(seen["text"].as_str().is_some_and(|text| text.contains("Home")), "{seen}");
+    assert!(
+        seen["cookie"].is_string() && seen["cookie"] == seen["stored"] && seen["cookie"] == seen["tokens"][0],
+        "{seen}"
+    );
+    assert_eq!(sign_in("wrong", "1").await["seen"], "refused");
+    simulation.script(&json!({ "site": { "presses": 2, "language": "ru" } })).await;
+    let seen = sign_in(stub::PASSWORD, "2").await;
+    assert_eq!((&seen["words"], &seen["seen"]), (&json!("Войти"), &json!("home")), "{seen}");
+    assert_eq!(seen["logins"], 1, "the first press did something: {seen}");
+    simulation.script(&json!({ "site": { "verification": true } })).await;
+    let seen = sign_in(stub::PASSWORD, "1").await;
+    assert_eq!((&seen["seen"], &seen["tokens"]), (&json!("verification"), &json!([])), "{seen}");
+    assert_eq!(simulation.account().await["sign_ins"], 2);
+    simulation.befall("sign-in-elsewhere").await;
+    assert_eq!(simulation.account().await["elsewhere"], 1);
+    assert_eq!((simulation.calls("user/credits").await, simulation.account_urls().len()), (2, 2));
 }

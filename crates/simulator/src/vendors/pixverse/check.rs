@@ -73,7 +73,7 @@ const SPEAKERS: u64 = 14;
 /// Where no size is asked for.
 const SOURCE: (u32, u32) = (1280, 720);
 
-fn text(body: &Value) -> Result<(u32, u32), Whole> {
+pub(super) fn text(body: &Value) -> Result<(u32, u32), Whole> {
     let (model, side) = clip(body, true)?;
     let ratio = word(body, "aspect_ratio")?.ok_or_else(|| empty("aspect_ratio"))?;
     let (width, height) = match (ratio, model.wide) {
@@ -93,6 +93,14 @@ fn text(body: &Value) -> Result<(u32, u32), Whole> {
 
 fn image(body: &Value) -> Result<(u32, u32), Whole> {
     file(body, "img_id", What::Picture)?.ok_or_else(|| empty("img_id"))?;
+    clip(body, true).map(|(_, side)| (side * 16 / 9, side))
+}
+
+/// The web application names its picture by a path, which is checked where uploads are known.
+pub(super) fn web_image(body: &Value) -> Result<(u32, u32), Whole> {
+    for name in ["customer_img_path", "customer_img_url"] {
+        word(body, name)?.ok_or_else(|| empty(name))?;
+    }
     clip(body, true).map(|(_, side)| (side * 16 / 9, side))
 }
 

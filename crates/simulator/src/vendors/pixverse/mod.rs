@@ -1,6 +1,8 @@
 //! PixVerse's platform: uploads, seven submissions, polls. Errors come with HTTP 200, ids are beyond
-//! 2^53, and a trace id that was used before brings its first answer again.
+//! 2^53, and a trace id that was used before brings its first answer again. What is not below the
+//! platform's prefix is the web application's.
 
+mod account;
 mod check;
 mod upload;
 
@@ -25,6 +27,10 @@ impl Vendor for PixVerse {
 
     fn base_url(&self) -> (&'static str, &'static str) {
         ("PIXVERSE_BASE_URL", "")
+    }
+
+    fn service(&self, path: &str) -> Option<&'static dyn Vendor> {
+        if path.starts_with(PREFIX) { None } else { Some(&account::Account) }
     }
 
     /// A missing key is an error of its own, told where the request is read.
@@ -75,6 +81,10 @@ impl Vendor for PixVerse {
             Refusal::RateLimited => Whole { status: 429, ..no(500_044, "concurrent generations limit") },
             Refusal::Error => Whole { status: 500, ..no(99_999, "unknown error") },
         }
+    }
+
+    fn coded(&self, code: i64) -> Whole {
+        no(code, "an error by its number")
     }
 
     fn job_id(&self, number: u64) -> String {
@@ -153,6 +163,6 @@ fn yes(resp: &Value) -> Whole {
     Whole::json(200, &json!({ "ErrCode": 0, "ErrMsg": "success", "Resp": resp }))
 }
 
-fn no(code: u32, message: &str) -> Whole {
+fn no(code: i64, message: &str) -> Whole {
     Whole::json(200, &json!({ "ErrCode": code, "ErrMsg": message, "Resp": null }))
 }
