@@ -29,6 +29,8 @@ mod objects;
 mod replicas;
 mod retention;
 mod rolling;
+#[cfg(feature = "browser")]
+mod sign_in;
 mod simulate;
 mod support;
 mod tasks;
