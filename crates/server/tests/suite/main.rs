@@ -26,6 +26,8 @@ mod lifecycle;
 mod media;
 mod models;
 mod objects;
+#[cfg(feature = "browser")]
+mod people;
 mod replicas;
 mod retention;
 mod rolling;
