@@ -68,6 +68,8 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: "acme/paint".to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: project.map(str::to_owned),
@@ -88,6 +90,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
 fn face(status: Status) -> Face {
     Face {
         status,
+        served_by: None,
         warnings: Vec::new(),
         made: Vec::new(),
         failure: None,
