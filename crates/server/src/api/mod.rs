@@ -20,6 +20,7 @@ mod page;
 mod providers;
 mod state;
 mod strict;
+mod takers;
 mod tasks;
 mod view;
 
