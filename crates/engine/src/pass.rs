@@ -116,6 +116,22 @@ impl Run {
         leads && self.live().work.is_clear()
     }
 
+    /// A slot that was told to wait long is given up once the others were refused for good.
+    pub(crate) fn give_up_waiting(&self, live: &mut Live) {
+        let Some(fallback) = &self.claimed.fallback else { return };
+        let is_refused =
+            |slot: &Slot| matches!(&slot.state, SlotState::Failed { failure } if fallback.follows(&failure.code));
+        let late = now().plus(LONG);
+        let work = &mut live.work;
+        let waits = |slot: &Slot| !slot.state.is_over() && slot.due > late;
+        let is_hopeless = work.slots.iter().any(is_refused) && work.slots.iter().all(|s| is_refused(s) || waits(s));
+        if is_hopeless && fallback.follows(ErrorKind::RateLimited.code()) && work.is_clear() {
+            let failure = Failure::new(ErrorKind::RateLimited, "The vendor takes no more requests for now.");
+            let open = work.slots.iter_mut().filter(|slot| !slot.state.is_over());
+            open.for_each(|slot| slot.state = SlotState::Failed { failure: failure.clone() });
+        }
+    }
+
     /// The task as the next model's, when it would end with failures that lead there.
     pub(crate) fn move_on(&self, live: &mut Live) -> Option<Moved> {
         let fallback = self.claimed.fallback.as_ref()?;
@@ -172,7 +188,8 @@ impl Cursor<'_> {
     /// take long.
     pub(crate) async fn wait_or_pass(&mut self, error: &Error, hint: Option<Duration>) -> Result<Left, Stop> {
         let is_long = hint.is_some_and(|hint| hint > LONG) || self.slot.tries + 1 >= TRIES;
-        if !is_long || !self.run.may_pass(error.kind.code()) {
+        let leads = self.run.claimed.fallback.as_ref().is_some_and(|fallback| fallback.follows(error.kind.code()));
+        if !is_long || !leads {
             return self.try_again(hint).await;
         }
         self.slot.tries += 1;

@@ -157,6 +157,9 @@ impl Run {
         let mut next = live.clone();
         edit(&mut next);
         next.work.warnings.extend(extras.warnings);
+        if next.active == 0 {
+            self.give_up_waiting(&mut next);
+        }
         let is_over = next.work.is_over() && next.active == 0;
         let moved = if is_over { self.move_on(&mut next) } else { None };
         let (face, then) = match moved {
