@@ -28,7 +28,6 @@ pub struct TaskView {
     model: String,
     /// The model behind the alias: the one that made it, or is to make it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "dashscope/qwen-image")]
     served_by: Option<String>,
     /// The parameters as asked; a data URI is shown as the address under which it was stored.
     #[schema(value_type = Object)]
