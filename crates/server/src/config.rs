@@ -6,6 +6,7 @@
 //! To add a setting: its line with a comment in `config.default.toml`, its line in [`table`], its
 //! field in [`settings`] and the line that reads it in `read`.
 
+mod apps;
 mod bucket;
 mod check;
 mod crash;
@@ -24,6 +25,7 @@ mod vendors;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use apps::{ACCOUNT, AppRules, Apps, VENDOR, Way, cards, models, unfit};
 pub use crash::CrashAt;
 pub use files::ReadFile;
 pub use folder::catalog;

@@ -74,6 +74,7 @@ fn task(work: Work) -> NewTask {
         rank: 1,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }

@@ -81,6 +81,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         rank,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }
