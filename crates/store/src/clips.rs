@@ -70,7 +70,8 @@ pub(crate) async fn limited(conn: &mut Conn, ops: &[Op]) -> DbResult<HashMap<usi
         conn.plain("SELECT pg_advisory_xact_lock(7593018)").await?;
     }
     let known = known(conn, asked.iter().map(|(_, row, _)| row.id.clone()).collect()).await?;
-    let callers: Vec<(String, String)> = asked.iter().map(|(.., clip)| (clip.app.clone(), clip.caller.clone())).collect();
+    let callers: Vec<(String, String)> =
+        asked.iter().map(|(.., clip)| (clip.app.clone(), clip.caller.clone())).collect();
     let distinct: Vec<_> = callers.iter().cloned().collect::<HashSet<_>>().into_iter().collect();
     let mut windows: BTreeMap<(String, String), Window> = BTreeMap::new();
     for chunk in chunks(distinct) {
@@ -82,7 +83,9 @@ pub(crate) async fn limited(conn: &mut Conn, ops: &[Op]) -> DbResult<HashMap<usi
     }
     let mut refused = HashMap::new();
     for ((at, row, clip), caller) in asked.into_iter().zip(callers) {
-        let window = windows.entry(caller).or_insert(Window { count: 0, frees: Duration::from_micros(WINDOW_US.unsigned_abs()) });
+        let window = windows
+            .entry(caller)
+            .or_insert(Window { count: 0, frees: Duration::from_micros(WINDOW_US.unsigned_abs()) });
         match window.refuses(clip.per_min).filter(|_| !known.contains(&row.id)) {
             Some(wait) => drop(refused.insert(at, wait)),
             None => window.count += u32::from(!known.contains(&row.id)),
@@ -115,9 +118,9 @@ fn count(dialect: Dialect, callers: &[(String, String)]) -> (String, Vec<Val>) {
          ON c.app = v.column2 AND c.caller = v.column3 AND c.created_at > {{NOW}} - {WINDOW_US} GROUP BY v.column1",
         values_list(dialect, callers.len(), 3)
     );
-    let values = (0_i64..).zip(callers).flat_map(|(at, (app, caller))| {
-        [Val::from(at), Val::from(app.as_str()), Val::from(caller.as_str())]
-    });
+    let values = (0_i64..)
+        .zip(callers)
+        .flat_map(|(at, (app, caller))| [Val::from(at), Val::from(app.as_str()), Val::from(caller.as_str())]);
     (sql, values.collect())
 }
 

@@ -3,7 +3,10 @@
 use super::*;
 
 /// Two models of the vendor, as its own catalogue file has them.
-fn load(files: Vec<(&'static str, &'static str)>, environment: &[(&'static str, &'static str)]) -> Result<Apps, String> {
+fn load(
+    files: Vec<(&'static str, &'static str)>,
+    environment: &[(&'static str, &'static str)],
+) -> Result<Apps, String> {
     let catalog = Catalog::parse(pixel_vendors::CATALOG).unwrap();
     let read_file = |path: &Path| {
         let file = files.iter().find(|(name, _)| Path::new(name) == path);
