@@ -178,6 +178,15 @@ impl Bag {
     }
 }
 
+/// A query and a body, split at the first line's end.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn of_bytes(dialect: &'static Dialect, bytes: &[u8], is_parts: bool) -> Result<Bag, ApiError> {
+    let (query, body) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+    let mut bag = Bag::of_query(dialect, std::str::from_utf8(query).ok())?;
+    bag.fields.extend(read_whole(dialect, body, is_parts)?);
+    Ok(bag)
+}
+
 /// A body that is no form of parts.
 fn read_whole(dialect: &'static Dialect, bytes: &[u8], is_parts: bool) -> Result<BTreeMap<String, Value>, ApiError> {
     let trimmed = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();

@@ -16,6 +16,9 @@ mod wish;
 
 pub use polls::Polls;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use wish::fuzz;
+
 use super::state::App;
 use axum::{
     Router,

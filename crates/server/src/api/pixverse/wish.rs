@@ -145,3 +145,30 @@ pub fn in_own_names(mut error: ApiError) -> ApiError {
     }
     error
 }
+
+/// What is read and judged before anything is stored.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn fuzz(which: u8, bytes: &[u8], catalog: &pixel_core::catalog::Catalog) -> Result<(), ApiError> {
+    use super::{dialect, fields};
+    use pixel_core::capability;
+    let dialect = if which & 1 == 0 { &dialect::PLAIN } else { &dialect::PRODUCTION };
+    let bag = fields::of_bytes(dialect, bytes, which & 2 != 0)?;
+    if let (Some(number), text) = bag.number().unwrap_or_default() {
+        assert_eq!(text.parse(), Ok(number));
+    }
+    let rules = AppRules {
+        model: "v5".to_owned(),
+        duration_s: 5,
+        quality: "540p".to_owned(),
+        aspect_ratio: "16:9".to_owned(),
+        way: crate::config::Way::Auto,
+        per_min: 10,
+    };
+    let model = Wish::read(&bag)?.model(&rules).to_owned();
+    let Some(card) = crate::config::cards(catalog, &model).into_iter().flatten().next() else { return Ok(()) };
+    let (ask, params) = Wish::read(&bag)?.ask(card, &rules, which & 4 != 0)?;
+    assert!((1..=PROMPT_CHARS).contains(&ask.prompt.chars().count()) && params["prompt"] == ask.prompt.as_str());
+    let (checked, _) = capability::check(ask, card, true)?;
+    assert!(checked.size.is_some() && checked.duration_ms.is_some());
+    Ok(())
+}
