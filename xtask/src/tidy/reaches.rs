@@ -148,7 +148,9 @@ pub fn vendor_names(tree: &Tree) -> Vec<Finding> {
     for file in files {
         let is_test = |line| file.rust().is_some_and(|source| source.is_test_line(line));
         for (line, text) in file.lines().filter(|(line, _)| !is_test(*line)) {
-            if let Some(vendor) = vendors.iter().find(|vendor| mentions(text, vendor) && !is_of_service(&file.path, vendor)) {
+            if let Some(vendor) =
+                vendors.iter().find(|vendor| mentions(text, vendor) && !is_of_service(&file.path, vendor))
+            {
                 let reason = format!("names the vendor {vendor}: only vendors, the catalogue, fixtures and tests may");
                 found.push(Finding::new(&file.path, line, reason));
             }
