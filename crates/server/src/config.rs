@@ -6,6 +6,7 @@
 //! To add a setting: its line with a comment in `config.default.toml`, its line in [`table`], its
 //! field in [`settings`] and the line that reads it in `read`.
 
+pub mod allocator;
 mod apps;
 mod bucket;
 mod check;

@@ -1,7 +1,6 @@
 //! The server behind the binary `pixel`: arguments become settings, settings become a running
 //! server.
 
-pub mod allocator;
 pub mod api;
 pub mod backup;
 pub mod bucket;

@@ -6,6 +6,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    pixel_server::allocator::settle();
+    pixel_server::config::allocator::settle();
     pixel_server::cli::main()
 }
