@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod alias;
 mod backup;
 mod bad_input;
 mod bounds;
@@ -28,6 +29,7 @@ mod models;
 mod objects;
 #[cfg(feature = "browser")]
 mod people;
+mod pixverse_service;
 mod replicas;
 mod retention;
 mod rolling;
