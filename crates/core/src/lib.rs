@@ -19,6 +19,7 @@ pub mod param;
 pub mod price;
 pub mod request;
 pub mod schema;
+mod secret;
 pub mod size;
 pub mod stamp;
 pub mod task;

@@ -367,15 +367,6 @@ impl Store {
     }
 }
 
-/// Whether the database of these options can be reached; changes nothing.
-pub async fn check(options: &Options) -> Result<(), StoreError> {
-    let source = Source::new(&options.data, options.database_url.as_deref())?;
-    if matches!(source, Source::Postgres(_)) {
-        source.connect().await?.close().await;
-    }
-    Ok(())
-}
-
 /// This process's clock.
 pub fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

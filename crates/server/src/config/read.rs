@@ -74,12 +74,7 @@ pub fn settings(
             projects: read.projects()?,
         },
         retention: read.retention()?,
-        limits: Limits {
-            body_bytes: read.whole("limits.body_bytes", BYTES)?,
-            image_bytes: read.whole("limits.image_bytes", BYTES)?,
-            video_bytes: read.whole("limits.video_bytes", BYTES)?,
-            audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
-        },
+        limits: read.limits()?,
         apps,
         crash_at: None,
         secret: None,
@@ -132,6 +127,15 @@ impl Reader<'_> {
                 Ok(fit) if range.contains(&number) => Ok(fit),
                 _ => wrong(format!("{number} is out of range"), format!("Use {least} to {most}")),
             }
+        })
+    }
+
+    fn limits(&mut self) -> Result<Limits, Problem> {
+        Ok(Limits {
+            body_bytes: self.whole("limits.body_bytes", BYTES)?,
+            image_bytes: self.whole("limits.image_bytes", BYTES)?,
+            video_bytes: self.whole("limits.video_bytes", BYTES)?,
+            audio_bytes: self.whole("limits.audio_bytes", BYTES)?,
         })
     }
 
