@@ -4,6 +4,7 @@ mod apps_section;
 mod bucket;
 mod keys;
 mod refusals;
+mod sessions;
 
 use super::*;
 use std::{collections::BTreeSet, io, time::Duration};
