@@ -21,6 +21,7 @@ on_both!(
     a_service_has_a_credential_of_its_own,
     providers_say_how_they_are_doing,
     a_check_tells_good_keys_from_bad_ones,
+    every_vendor_tells_good_keys_from_bad_ones,
 );
 on_sqlite!(
     when_every_key_is_refused_the_task_ends,
@@ -287,6 +288,37 @@ async fn a_check_tells_good_keys_from_bad_ones(rig: Rig) {
     let task = client.make("image", &stored, SOON).await;
     let url = task["result"]["images"][0]["url"].as_str().expect("a link").to_owned();
     assert!(media::png_size(&client.get(&url).await.bytes).is_some());
+}
+
+async fn every_vendor_tells_good_keys_from_bad_ones(rig: Rig) {
+    let stub = Stub::start();
+    let launch = rig.server().every_vendor(&stub).wrong_keys().env("PIXVERSE_API_KEY_3", stub::EMPTY_KEY);
+    let server = launch.start().await;
+    let client = server.client();
+    let providers = client.get("/api/v1/providers").await.data();
+    let ids = providers["items"].as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("an id"));
+    let mut tried = 0;
+    for id in ids.filter(|id| *id != "sandbox") {
+        let data = client.post(&format!("/api/v1/providers/{id}/check"), &json!({})).await.data();
+        let keys = data["keys"].as_array().expect("a list");
+        assert!(keys.len() >= 2, "{id} has a good key and a bad one: {data:#}");
+        for key in keys {
+            let (name, why) = (key["key"].as_str().expect("a name"), key["message"].as_str().expect("a sentence"));
+            let expected = match (key["service"].as_str(), name) {
+                (Some("speech"), _) => ("cannot_be_checked", "no page of the vendor says"),
+                (_, "PIXVERSE_API_KEY_3") => ("refused", "has no balance or quota left"),
+                (_, name) if name.ends_with("_2") => ("refused", "does not accept the configured credential"),
+                _ => ("ok", "accepts the key"),
+            };
+            assert!(key["status"] == expected.0 && why.contains(expected.1), "{id}: {key:#}");
+            tried += 1;
+        }
+        let shown = provider(&client, id).await;
+        assert!(shown["enabled"] == true || shown["services"][0]["enabled"] == true, "{shown:#}");
+    }
+    assert!(tried >= 20, "only {tried} keys were tried");
+    assert_eq!((stub.received_in_all(), stub.violations()), (0, Vec::new()), "a trial submitted something");
+    assert!(!server.logs().contains("no-key-at-all") && !server.logs().contains(stub::KEY), "a key stands in the log");
 }
 
 async fn a_check_of_a_vendor_that_is_away_says_so(rig: Rig) {

@@ -11,13 +11,15 @@ mod shape;
 mod speech;
 
 use crate::chat::Completions;
-use crate::status::{Dialect, Said, is_plain, text, word};
+use crate::status::{Dialect, Said, free_get, is_plain, text, word};
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     catalog::Model,
     chat::Relay,
     request::Checked,
-    vendor::{Answer, Body, Call, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor},
+    vendor::{
+        Answer, Body, Call, Credential, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
+    },
 };
 use serde_json::{Map, Value, json};
 use std::{borrow::Cow, time::Duration};
@@ -125,6 +127,18 @@ impl Vendor for MiniMax {
             (_, Reply::Due) => Err(DIALECT.gone()),
             ("t2a", Reply::Answer(answer)) => speech::made(job, mark, answer),
             (_, Reply::Answer(answer)) => image::made(job, mark, answer),
+        }
+    }
+
+    /// The shortest list of clips. Only the second generation has one.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}/v2/query/video_generation?page_num=1&page_size=1")))
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        match is_good(answer) {
+            true => Ok(()),
+            false => Err(DIALECT.refusal(credential, Stamp::default(), answer)),
         }
     }
 }

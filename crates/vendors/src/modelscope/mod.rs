@@ -4,7 +4,7 @@
 use crate::{
     chat::Completions,
     inline::json_with_files,
-    status::{Dialect, Said, is_plain, text, word},
+    status::{Dialect, Said, free_get, is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -12,7 +12,8 @@ use pixel_core::{
     chat::Relay,
     request::{Checked, Lora, Warning},
     vendor::{
-        Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source,
+        Vendor,
     },
 };
 use serde_json::{Map, Value, json};
@@ -22,6 +23,7 @@ mod loras;
 
 const SUBMIT: &str = "/v1/images/generations";
 const TASKS: &str = "/v1/tasks/";
+const NO_TASK: &str = "0";
 
 const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seeds are below this.
@@ -105,6 +107,21 @@ impl Vendor for ModelScope {
             (_, Reply::Answer(answer)) => polled(job, mark, answer),
         }
     }
+
+    /// A task that never was. The list of models would not do: no page says that it asks for the token.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        let mut call = free_get(credential, format!("{base_url}{TASKS}{NO_TASK}"));
+        call.headers.push(task_type());
+        Some(call)
+    }
+
+    /// What is not found was looked for, and so the token was known.
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        match matches!(answer.status, 400 | 404) && answer.body.is_object() {
+            true => Ok(()),
+            false => DIALECT.checked(credential, answer),
+        }
+    }
 }
 
 /// A model that edits makes nothing from a text alone, and the picture has its own size.
@@ -127,8 +144,12 @@ fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
 
 fn poll(job: &Job<'_>, id: &str) -> Call {
     let mut call = call(job, &format!("{TASKS}{id}"), Body::Empty);
-    call.headers.push(("x-modelscope-task-type".to_owned(), Field::Plain("image_generation".to_owned())));
+    call.headers.push(task_type());
     Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
+}
+
+fn task_type() -> (String, Field) {
+    ("x-modelscope-task-type".to_owned(), Field::Plain("image_generation".to_owned()))
 }
 
 fn body(job: &Job<'_>) -> Body {

@@ -4,8 +4,8 @@
 use crate::status::{Dialect, Said, text, word};
 use ErrorKind::{ModerationBlocked, RateLimited, Unclear, VendorAuth, VendorBalance, VendorRefused, VendorUnavailable};
 use pixel_core::{
-    Error, ErrorKind,
-    vendor::{Answer, Job},
+    Error, ErrorKind, Stamp,
+    vendor::{Answer, Credential, Job},
 };
 
 pub struct Words {
@@ -17,13 +17,18 @@ pub struct Words {
 impl Words {
     /// The error that an answer amounts to.
     pub fn error(&self, job: &Job<'_>, answer: &Answer) -> Error {
+        self.refusal(job.credential, job.now, answer)
+    }
+
+    /// The same outside a job.
+    pub fn refusal(&self, credential: &Credential, now: Stamp, answer: &Answer) -> Error {
         let said = (self.dialect.said)(&answer.body);
         let message = said.message.to_lowercase();
         let is_meant =
             |(code, part, _): &&(&str, &str, ErrorKind)| said.codes.iter().any(|c| c == code) && message.contains(part);
         match self.by_message.iter().find(is_meant) {
-            Some((_, _, kind)) => self.dialect.because(job, answer, *kind, said.message),
-            None => self.dialect.error(job, answer),
+            Some((_, _, kind)) => self.dialect.worded(credential, now, answer, *kind, said.message),
+            None => self.dialect.refusal(credential, now, answer),
         }
     }
 }
