@@ -19,6 +19,7 @@ on_both!(
     what_a_key_is_refused_for_another_is_spared,
     an_unclear_outcome_stays_with_its_key,
     a_service_has_a_credential_of_its_own,
+    a_pair_of_keys_signs_every_call,
     providers_say_how_they_are_doing,
     a_check_tells_good_keys_from_bad_ones,
     every_vendor_tells_good_keys_from_bad_ones,
@@ -211,6 +212,47 @@ async fn a_service_has_a_credential_of_its_own(rig: Rig) {
     assert_eq!((&models["image"][model]["enabled"], &models["image"][PLAIN]["enabled"]), (&json!(false), &json!(true)));
     let (_, task) = run(&client, &stub, PLAIN, Script::default()).await;
     assert_eq!(task["status"], "completed", "{task:#}");
+}
+
+/// The vendor gets a token that was made with the pair, and only its older service takes one.
+async fn a_pair_of_keys_signs_every_call(rig: Rig) {
+    let stub = Stub::start();
+    let pair = |home: &str, secret: &str| {
+        let launch = rig.replica(home).env("KLING_BASE_URL", stub.base_url("KLING_BASE_URL"));
+        let launch = launch.env("PIXEL_FETCH_ALLOW", "127.0.0.1").env("PIXEL_POLL_MIN_MS", 50);
+        launch.env("KLING_ACCESS_KEY", stub::KEY).env("KLING_SECRET_KEY", secret)
+    };
+    let server = pair("right", stub::SECRET).start().await;
+    let client = server.client();
+    assert_eq!(check(&client, "kling").await, pairs(&[("KLING_ACCESS_KEY", "ok")]));
+    for (kind, model, list) in [("image", "kling/kling-image-v3", "images"), ("video", "kling/kling-v2-6", "videos")] {
+        // Submitted, polled and fetched; then with a lost answer, which is looked up.
+        for (submit, searches) in [(Submit::Accept, 0), (Submit::ResetAfterAccept, 1)] {
+            let mark = stub::marker();
+            stub.script(&mark, Script::submits([submit.clone()]).polls(1));
+            let task = client.make(kind, &picture(model, &mark), SOON).await;
+            assert_eq!(task["status"], "completed", "{model} {submit:?}: {task:#}");
+            let url = task["result"][list][0]["url"].as_str().expect("a link");
+            assert!(client.get(url).await.status == 200 && stub.polls(&mark) >= 2, "{model} {submit:?}");
+            assert_eq!((stub.received(&mark), stub.accepted(&mark)), (1, 1), "{model} {submit:?}");
+            assert!(stub.simulator().counts(Some(&mark), None).searches >= searches, "{model} {submit:?}");
+        }
+    }
+    let models = client.get("/api/v1/models").await.data();
+    assert_eq!(models["video"]["kling/kling-3.0"]["enabled"], false, "the newer service takes no token");
+    assert_eq!(stub.violations(), Vec::<String>::new());
+    assert!(!server.logs().contains(stub::SECRET), "the secret stands in the log");
+    drop(server);
+
+    // The access key alone is no proof: with another secret nothing is accepted.
+    let server = pair("wrong", "another-secret").start().await;
+    let client = server.client();
+    let mark = stub::marker();
+    let id = client.create("image", &picture("kling/kling-image-v3", &mark)).await;
+    let task = client.end_of(&id, SOON).await;
+    assert_eq!((failure(&task).as_str(), stub.accepted(&mark)), ("vendor_auth", 0), "{task:#}");
+    assert_eq!(check(&client, "kling").await, pairs(&[("KLING_ACCESS_KEY", "refused")]));
+    assert!(!server.logs().contains("another-secret"), "the secret stands in the log");
 }
 
 async fn providers_say_how_they_are_doing(rig: Rig) {
