@@ -8,23 +8,18 @@ mod speech;
 mod video;
 mod visual;
 
-use crate::{
-    chat::Completions,
-    status::{free_get, text},
-};
+use crate::{call::free_get, chat::Completions, status::text};
 use pixel_core::{
     Error, ErrorKind, Stamp,
     catalog::Model,
     chat::Relay,
     request::{Checked, Mode, Role, Warning},
-    vendor::{Answer, Body, Call, Credential, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
+    vendor::{Answer, Call, Credential, HttpCall, Job, Mark, Next, Plan, Reply, Vendor},
 };
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 /// Of the files behind Ark's links.
 const LINK_LIFETIME_S: u64 = 24 * 3600;
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
 static CHAT: Completions = Completions(&errors::ARK.dialect);
 
@@ -102,20 +97,6 @@ impl Vendor for Volcengine {
             _ if answer.is_success() => Ok(()),
             _ => Err(errors::ARK.refusal(credential, Stamp::default(), answer)),
         }
-    }
-}
-
-/// A paid submission: no service knows a repeated key, or can be searched by a reference of ours.
-fn submit(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: Vec::new(),
-        body,
-        repeat: Repeat::Never,
-        media: Vec::new(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! The visual service (Jimeng): tasks, with every call signed as it leaves. The `req_key` names the
 //! model and the way in which it uses its pictures, and a poll needs it too.
 
-use super::{POLL_TIMEOUT, check_frames, errors::VISUAL, has, insert, listed, seconds, seed, submit};
+use super::{check_frames, errors::VISUAL, has, insert, listed, seconds, seed};
 use crate::{
+    call::{free_get, paid, question},
     inline::json_with_base64,
     sign::{hex, hmac, sha256_hex},
-    status::{free_get, is_plain, text, word},
+    status::{is_plain, text, word},
 };
 use pixel_core::{
     Error, ErrorKind, Stamp,
@@ -13,8 +14,8 @@ use pixel_core::{
     request::{Checked, Kind, Mode, Role, Warning},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Field, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan, Repeat, Reply,
-        Secret, Signer, Source,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan, Reply, Secret,
+        Signer, Source,
     },
 };
 use serde_json::{Map, Value, json};
@@ -64,7 +65,7 @@ pub fn first(job: &Job<'_>) -> (HttpCall, Mark) {
     let empty = (!pictures.is_empty()).then(|| json!(vec![Value::Null; pictures.len()]));
     insert(&mut body, "binary_data_base64", empty);
     let mark = json!({ "req_key": req_key });
-    (signed(job.credential, submit(job, SUBMIT, with_pictures(body, &pictures))), mark)
+    (signed(job.credential, paid(job, SUBMIT, with_pictures(body, &pictures))), mark)
 }
 
 fn with_pictures(body: Map<String, Value>, pictures: &[&StoredInput]) -> Body {
@@ -74,6 +75,7 @@ fn with_pictures(body: Map<String, Value>, pictures: &[&StoredInput]) -> Body {
 }
 
 fn signed(credential: &Credential, mut call: HttpCall) -> HttpCall {
+    call.headers.clear();
     call.sign = Some(Signer { credential: credential.clone(), hashes_body: true, sign });
     call
 }
@@ -88,11 +90,11 @@ pub fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
 }
 
 fn poll(job: &Job<'_>, mark: &Mark) -> Call {
-    let call = signed(job.credential, submit(job, RESULT, question(mark)));
-    Call::Http(Box::new(HttpCall { repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
+    let call = HttpCall { method: Method::Post, body: poll_body(mark), ..question(job, RESULT) };
+    Call::Http(Box::new(signed(job.credential, call)))
 }
 
-fn question(mark: &Mark) -> Body {
+fn poll_body(mark: &Mark) -> Body {
     // The vendor wants this one as a text that is JSON.
     let options = json!({ "return_url": true }).to_string();
     Body::json(&json!({ "req_key": mark["req_key"], "task_id": mark["task_id"], "req_json": options }))
@@ -100,9 +102,9 @@ fn question(mark: &Mark) -> Body {
 
 /// Asks for a task that never was, of which the service says that it does not find it.
 pub fn check(credential: &Credential, base_url: &str) -> HttpCall {
-    let body = question(&json!({ "req_key": "jimeng_t2i_v40", "task_id": "1" }));
+    let body = poll_body(&json!({ "req_key": "jimeng_t2i_v40", "task_id": "1" }));
     let asked = free_get(credential, format!("{base_url}{RESULT}"));
-    signed(credential, HttpCall { method: Method::Post, headers: Vec::new(), body, ..asked })
+    signed(credential, HttpCall { method: Method::Post, body, ..asked })
 }
 
 pub fn checked(credential: &Credential, answer: &Answer) -> Result<(), Error> {
