@@ -3,8 +3,8 @@
 use super::dialect;
 use crate::status::{Dialect, word};
 use pixel_core::{
-    Error, ErrorKind, SessionTrouble, Stamp,
-    vendor::{Answer, Credential, Job},
+    Error, ErrorKind, SessionTrouble,
+    vendor::{Answer, Job},
 };
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ const LIMIT_WAIT: Duration = Duration::from_secs(60);
 
 /// What an answer says of the session: by its code, or by being a page where none is due. That is the
 /// guard before the vendor, which wants to see a person.
-fn session(answer: &Answer) -> Option<SessionTrouble> {
+pub(super) fn session(answer: &Answer) -> Option<SessionTrouble> {
     let code = word(&answer.body, "/ErrCode");
     let said = SESSIONS.iter().find(|(known, _)| *known == code).map(|(_, trouble)| *trouble);
     let is_page = answer.text.as_ref().is_some_and(|text| {
@@ -69,14 +69,6 @@ fn completed(error: Error, answer: &Answer) -> Error {
 
 pub(super) fn error(job: &Job<'_>, answer: &Answer) -> Error {
     completed(DIALECT.error(job, answer), answer)
-}
-
-/// Reads the answer of a session's trial.
-pub(super) fn checked(credential: &Credential, answer: &Answer) -> Result<(), Error> {
-    match is_good(answer) {
-        true => Ok(()),
-        false => Err(completed(DIALECT.refusal(credential, Stamp::default(), answer), answer)),
-    }
 }
 
 /// Whether the pages did what they were asked. HTTP 200 alone says nothing.

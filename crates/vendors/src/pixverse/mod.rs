@@ -103,12 +103,17 @@ impl Vendor for PixVerse {
         (!id.is_empty()).then(|| named(id).to_string())
     }
 
+    /// The balance, or an account's credits.
     fn check(&self, credential: &Credential, base_url: &str, service: Option<&str>) -> Option<HttpCall> {
-        service.map(|_| account_calls::credits(credential, base_url))
+        if service.is_some() {
+            return Some(account_calls::credits(credential, base_url));
+        }
+        let call = call_with(credential, base_url, "/account/balance", Body::Empty);
+        Some(HttpCall { method: Method::Get, ..call })
     }
 
     fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
-        account_errors::checked(credential, answer)
+        dialect::of_key(credential, answer).map_err(|error| error.with_session(account_errors::session(answer)))
     }
 }
 
@@ -137,16 +142,20 @@ fn send((call, mark): (Call, Mark)) -> Next {
 }
 
 fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    let key = job.credential.0.first().cloned();
+    call_with(job.credential, job.base_url, path, body)
+}
+
+fn call_with(credential: &Credential, base_url: &str, path: &str, body: Body) -> HttpCall {
+    let key = credential.0.first().cloned();
     HttpCall {
         method: Method::Post,
-        url: format!("{}{PREFIX}{path}", job.base_url),
+        url: format!("{base_url}{PREFIX}{path}"),
         headers: key.map(|key| ("api-key".to_owned(), Field::Secret(key))).into_iter().collect(),
         body,
         repeat: Repeat::Safe,
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
-        sign: Some(Signer { credential: job.credential.clone(), hashes_body: false, sign: trace }),
+        sign: Some(Signer { credential: credential.clone(), hashes_body: false, sign: trace }),
         share: None,
     }
 }
