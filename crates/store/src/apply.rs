@@ -4,12 +4,13 @@
 use crate::{
     beat::renew_all,
     claim::claim,
+    clips,
     db::{Conn, DbResult, Val, chunks, values_list},
     jobs,
     purse::admit,
     render::{CreateRow, Naming, SaveRow, Values},
     retire::{self, Step, Stepped},
-    rows::{Budget, Lease, Saved},
+    rows::{Budget, Lease, PollCount, Saved},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +20,7 @@ use std::{
 /// What can be asked of the writer.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Create(CreateRow),
+    Create(Box<CreateRow>),
     Save(SaveRow),
     /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
@@ -65,6 +66,7 @@ pub(crate) enum Op {
     Release {
         lease: i64,
     },
+    AddPolls(Vec<PollCount>),
 }
 
 impl Op {
@@ -91,6 +93,8 @@ pub(crate) enum Out {
     Removed,
     /// `None`: somebody else sweeps.
     Swept(Option<Stepped>),
+    /// Its caller has asked for too many clips; nothing of it was written.
+    Limited(Duration),
 }
 
 /// A leased work row, its JSON not yet read.
@@ -115,10 +119,13 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
     let mut creates = Vec::new();
     let mut saves = Vec::new();
     let refused = if has_removed { retire::refused(conn, ops).await? } else { HashSet::new() };
+    let limited = clips::limited(conn, ops).await?;
     for (at, op) in ops.iter().enumerate() {
         match op {
             _ if refused.contains(&at) => outs[at] = Out::Removed,
-            Op::Create(row) => creates.push(row),
+            Op::Create(_) if limited.contains_key(&at) => outs[at] = Out::Limited(limited[&at]),
+            Op::Create(row) => creates.push(row.as_ref()),
+            Op::AddPolls(counts) => clips::add_polls(conn, counts).await?,
             Op::Save(row) => saves.push((at, row)),
             _ => {}
         }
@@ -171,6 +178,7 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
         }
     }
     let is_new = |row: &&&CreateRow| new.contains(&row.id);
+    clips::insert(conn, rows.iter().filter(is_new).filter_map(|row| row.clip.as_ref()).collect()).await?;
     insert_media(conn, rows.iter().filter(is_new).flat_map(|row| row.media.iter().cloned()).collect()).await?;
     for chunk in chunks(rows.iter().filter(is_new).map(|row| row.work.clone()).collect()) {
         let sql = format!(

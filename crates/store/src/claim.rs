@@ -50,7 +50,7 @@ pub(crate) async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
         Op::Seize { lease_us } => return retire::seize(conn, *lease_us).await.map(Some),
         Op::Retire(step) => return retire::step(conn, step).await.map(Some),
         Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
-        Op::Create(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
+        Op::Create(_) | Op::Save(_) | Op::Renew { .. } | Op::AddPolls(_) => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(

@@ -20,8 +20,12 @@ const TASK_COLUMNS: &str = "id, kind, model, status, sandbox, project_id, source
                             completed_at, kept_s, served_by";
 
 pub(crate) async fn task(pool: &Pool, id: &TaskId) -> Result<Option<TaskRow>, StoreError> {
-    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = $1");
-    let rows = pool.rows(&sql, vec![id.as_str().into()]).await?;
+    task_where(pool, "id = $1", id.as_str().into()).await
+}
+
+pub(crate) async fn task_where(pool: &Pool, condition: &str, value: Val) -> Result<Option<TaskRow>, StoreError> {
+    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE {condition}");
+    let rows = pool.rows(&sql, vec![value]).await?;
     rows.first().map(read_task).transpose()
 }
 

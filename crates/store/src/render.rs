@@ -1,6 +1,7 @@
 //! Turns the store's shapes into values to bind, on the caller's thread: the writer only sends.
 
 use crate::{
+    clips::ClipRow,
     db::Val,
     retire::blob_of,
     rows::{AttemptOutcome, Budget, Face, Job, MediaRow, Moved, NewAttempt, NewTask, Save, Then},
@@ -25,6 +26,7 @@ pub(crate) struct CreateRow {
     pub(crate) work: Values,
     pub(crate) media: Vec<Values>,
     pub(crate) namings: Vec<Naming>,
+    pub(crate) clip: Option<ClipRow>,
 }
 
 /// A blob that a new row is to name, and the generation in which it was seen to be here.
@@ -100,7 +102,8 @@ pub(crate) fn create(task: &NewTask, lease: Duration) -> CreateRow {
         Val::TextOpt(task.fallback.as_ref().and_then(leads)),
     ];
     let (media, namings) = (task.media.iter().map(media).collect(), namings(&task.media));
-    CreateRow { id: id.to_owned(), task: public, work, media, namings }
+    let clip = task.clip.as_ref().map(|clip| ClipRow::new(&task.id, &task.model, clip));
+    CreateRow { id: id.to_owned(), task: public, work, media, namings, clip }
 }
 
 pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {

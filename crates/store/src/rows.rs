@@ -40,7 +40,64 @@ pub struct NewTask {
     pub leased: bool,
     /// The stored inputs, under names of the task's own: they stay as long as it needs them.
     pub media: Vec<MediaRow>,
+    /// The number by which an app knows it; written with it or not at all.
+    pub clip: Option<NewClip>,
     pub created_at: Stamp,
+}
+
+/// A request of an app that knows its clip by a number.
+#[derive(Clone, Debug)]
+pub struct NewClip {
+    /// See [`new_clip_number`](crate::new_clip_number).
+    pub number: i64,
+    pub app: String,
+    /// The app's user.
+    pub caller: String,
+    pub method: &'static str,
+    /// Clips that the user may ask for in a minute; 0 is no limit.
+    pub per_min: u32,
+}
+
+/// So many questions after clips, of a user on a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollCount {
+    /// Days since 1970.
+    pub day: i64,
+    pub app: String,
+    pub caller: String,
+    pub polls: i64,
+}
+
+/// By what requests for clips are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageBy {
+    App,
+    User,
+    Day,
+    Model,
+}
+
+/// Which sums are shown, in the order of their keys.
+#[derive(Clone, Debug)]
+pub struct UsageFilter {
+    pub by: UsageBy,
+    /// Days since 1970; the second is not part of it.
+    pub from_day: i64,
+    pub to_day: i64,
+    /// Only keys after this one.
+    pub after: Option<String>,
+    pub limit: u32,
+}
+
+/// The requests of one app, user, day or model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// A day is a number of days since 1970.
+    pub key: String,
+    pub requests: i64,
+    pub completed: i64,
+    pub failed: i64,
+    pub polls: i64,
 }
 
 /// A task as a caller sees it.

@@ -76,6 +76,7 @@ fn task(work: Work) -> NewTask {
         rank: 1,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }

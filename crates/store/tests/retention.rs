@@ -89,6 +89,7 @@ fn task() -> NewTask {
         rank: 1,
         leased: true,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }

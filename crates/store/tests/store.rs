@@ -85,6 +85,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         rank,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }

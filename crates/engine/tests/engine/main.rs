@@ -82,6 +82,7 @@ impl Rig {
             rank: 0,
             leased: false,
             media: Vec::new(),
+            clip: None,
             created_at,
         };
         self.engine.create(task).await.unwrap()

@@ -15,7 +15,7 @@ use pixel_core::{
     catalog::Model,
     request::{Ask, Kind, Mode, Refusal},
 };
-use pixel_store::{NewTask, crash, new_task_id, now};
+use pixel_store::{NewClip, NewTask, crash, new_task_id, now};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -147,11 +147,36 @@ async fn create(
     let labels = labels(&asked)?;
     let base = view::base_url(app, headers);
     let (ask, given) = read_ask(Judge::of(app, &base), asked, kind)?;
+    let order = Order { ask, given, params: shown(raw), labels, clip: None };
+    let task_id = accept(app, request, &base, card, order).await?;
+    Ok(ok(Created { task_id }))
+}
+
+/// What is to be made, read and judged as far as it can be without the model.
+pub struct Order {
+    pub ask: Ask,
+    pub given: Vec<Given>,
+    /// As the task will show them.
+    pub params: Value,
+    /// Project, source and source id.
+    pub labels: [Option<String>; 3],
+    pub clip: Option<NewClip>,
+}
+
+/// Holds an order against its model, and stores it as a task; the task's id.
+pub async fn accept(
+    app: &Arc<App>,
+    request: RequestId,
+    base: &str,
+    card: &Model,
+    order: Order,
+) -> Result<String, ApiError> {
+    let Order { ask, given, mut params, labels, clip } = order;
+    let kind = ask.kind;
     let mut takers = app.takers(card, ask)?;
-    let mut params = shown(raw);
     let id = new_task_id();
     let mut inputs = takers.inputs();
-    let media = inputs::store(app, &id, given, &mut inputs, &mut params, &base).await?;
+    let media = inputs::store(app, &id, given, &mut inputs, &mut params, base).await?;
     takers.set_inputs(&inputs);
     let sandbox = takers.sandbox;
     let Planned { served_by, first, fallback, mut work } = takers.plan(fastrand::u64(..))?;
@@ -176,13 +201,14 @@ async fn create(
         rank: 0,
         leased: false,
         media,
+        clip,
         created_at: now(),
     };
     crash::point!("create.checked");
     let task_id = app.engine.create(task).await?.to_string();
     crash::point!("create.stored");
     metrics::counter!("pixel_tasks_created_total", "type" => kind.as_str()).increment(1);
-    Ok(ok(Created { task_id }))
+    Ok(task_id)
 }
 
 fn check_kind(card: &Model, kind: Kind) -> Result<(), ApiError> {

@@ -249,7 +249,7 @@ fn seconds(made: &Made) -> Option<f64> {
     made.facts.duration_ms.map(|ms| ms as f64 / 1000.0)
 }
 
-fn own_url(made: &Made, base: &str) -> String {
+pub fn own_url(made: &Made, base: &str) -> String {
     media_url(base, &made.media_id, &made.facts.ext)
 }
 

@@ -27,6 +27,7 @@ mod lifecycle;
 mod media;
 mod models;
 mod objects;
+mod pixverse_service;
 mod replicas;
 mod retention;
 mod rolling;
