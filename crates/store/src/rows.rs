@@ -2,6 +2,7 @@
 
 use pixel_core::{
     Stamp,
+    fallback::Fallback,
     id::{AttemptId, MediaId, TaskId},
     price::Cost,
     request::{Checked, Kind, Warning},
@@ -15,7 +16,12 @@ use std::time::Duration;
 pub struct NewTask {
     pub id: TaskId,
     pub kind: Kind,
+    /// As the caller named it: a model, or an alias.
     pub model: String,
+    /// The model that an alias comes to.
+    pub served_by: Option<String>,
+    /// What comes after that one.
+    pub fallback: Option<Fallback>,
     /// Who carries it out: the model's vendor, or the sandbox in its place.
     pub vendor: String,
     pub sandbox: bool,
@@ -100,6 +106,8 @@ pub struct TaskRow {
     pub id: TaskId,
     pub kind: Kind,
     pub model: String,
+    /// The model that an alias came to.
+    pub served_by: Option<String>,
     pub status: Status,
     pub sandbox: bool,
     pub project_id: Option<String>,
@@ -138,6 +146,8 @@ pub struct Claimed {
     pub rank: i64,
     pub request: Checked,
     pub work: Work,
+    /// What comes after this model, for a task of an alias.
+    pub fallback: Option<Fallback>,
     pub created_at: Stamp,
 }
 
@@ -177,14 +187,29 @@ pub struct Save {
 pub enum Then {
     /// The task goes on; `due` is when, for [`Stage::Waiting`]. A leased one keeps its lease.
     Go { stage: Stage, due: Stamp, work: Box<Work> },
+    /// Another model carries the task out: it queues anew, at that one's vendor.
+    Move(Box<Moved>),
     /// The task has ended.
     End,
+}
+
+/// What takes the place of a work row's own.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub vendor: String,
+    pub model: String,
+    pub rank: i64,
+    pub request: Checked,
+    pub work: Work,
+    pub fallback: Fallback,
 }
 
 /// The public part that a write changes.
 #[derive(Clone, Debug)]
 pub struct Face {
     pub status: Status,
+    /// Set when another model serves from now on.
+    pub served_by: Option<String>,
     pub warnings: Vec<Warning>,
     pub made: Vec<Made>,
     pub failure: Option<Failure>,

@@ -175,11 +175,12 @@ impl Store {
         Ok(Some(Claimed {
             lease,
             vendor: task.vendor,
-            model: task.model,
+            model: task.served_by.unwrap_or(task.model),
             project_id: task.project_id,
             rank: task.rank,
             request: task.request,
             work: task.work,
+            fallback: task.fallback,
             created_at: task.created_at,
         }))
     }
@@ -213,6 +214,12 @@ impl Store {
     pub async fn claim_stale(&self, vendor: &str, before: Stamp) -> Result<Vec<Claimed>, StoreError> {
         let vendor = vendor.to_owned();
         Ok(self.claim(|lease_us| Op::ClaimStale { vendor, before: before.0, lease_us }).await?.tasks)
+    }
+
+    /// Leases queued tasks of a vendor that was closed by this failure, where it leads to another model.
+    pub async fn claim_movable(&self, vendor: &str, code: &'static str) -> Result<Vec<Claimed>, StoreError> {
+        let vendor = vendor.to_owned();
+        Ok(self.claim(|lease_us| Op::ClaimMovable { vendor, code, lease_us }).await?.tasks)
     }
 
     /// Leases tasks whose due time has come, or whose holder has gone.

@@ -61,6 +61,8 @@ fn task(work: Work) -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: model.to_string(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,

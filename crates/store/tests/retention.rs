@@ -74,6 +74,8 @@ fn task() -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: "acme/paint".to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,
@@ -93,7 +95,17 @@ fn task() -> NewTask {
 }
 
 fn face(status: Status, at: Stamp) -> Face {
-    Face { status, warnings: Vec::new(), made: Vec::new(), failure: None, attention: None, cost: None, progress: 0, at }
+    Face {
+        status,
+        served_by: None,
+        warnings: Vec::new(),
+        made: Vec::new(),
+        failure: None,
+        attention: None,
+        cost: None,
+        progress: 0,
+        at,
+    }
 }
 
 /// Ends a task with these media.

@@ -6,6 +6,7 @@ use super::{
     inputs::{self, Given, Judge},
     layers::RequestId,
     state::App,
+    takers::Planned,
     view,
 };
 use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
@@ -13,7 +14,6 @@ use pixel_core::{
     capability::{self, EXTRA_MAX, INPUTS_MAX, LABEL_CHARS, TEXT_CHARS},
     catalog::Model,
     request::{Ask, Kind, Mode, Refusal},
-    task::Work,
 };
 use pixel_store::{NewClip, NewTask, crash, new_task_id, now};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -172,39 +172,32 @@ pub async fn accept(
     order: Order,
 ) -> Result<String, ApiError> {
     let Order { ask, given, mut params, labels, clip } = order;
-    let (kind, offer) = (ask.kind, app.offer(card));
-    let (mut checked, mut warnings) = capability::check(ask, card, offer.sandbox)?;
-    if let Some(why) = offer.disabled {
-        return Err(ApiError::unavailable(why));
-    }
+    let kind = ask.kind;
+    let mut takers = app.takers(card, ask)?;
     let id = new_task_id();
-    let media = inputs::store(app, &id, given, &mut checked, &mut params, base).await?;
-    let vendor = app.engine.lane(offer.vendor).ok_or_else(|| ApiError::unavailable("The vendor is not set up."))?;
-    let plan = vendor.plan(&checked, card).map_err(|error| ApiError::bad(error.message))?;
-    warnings.extend(plan.warnings);
-    if offer.sandbox && card.provider != pixel_vendors::SANDBOX {
-        let message =
-            format!("The sandbox answered in place of '{}': the result is a sample and cost nothing.", card.id());
-        warnings.push(pixel_core::request::Warning::new("model", message));
-    }
-    let cost = plan.cost.filter(|_| !offer.sandbox);
-    let mut work = Work::planned(&plan.slots);
-    (work.warnings, work.cost, work.request_id) = (warnings.clone(), cost.clone(), request.0);
+    let mut inputs = takers.inputs();
+    let media = inputs::store(app, &id, given, &mut inputs, &mut params, base).await?;
+    takers.set_inputs(&inputs);
+    let sandbox = takers.sandbox;
+    let Planned { served_by, first, fallback, mut work } = takers.plan(fastrand::u64(..))?;
+    work.request_id = request.0;
     let [project_id, source, source_id] = labels;
     let task = NewTask {
         id,
         kind,
         model: card.id(),
-        vendor: offer.vendor.to_owned(),
-        sandbox: offer.sandbox,
+        served_by,
+        fallback,
+        vendor: first.vendor,
+        sandbox,
         project_id,
         source,
         source_id,
         params,
-        request: checked,
+        request: first.request,
+        warnings: work.warnings.clone(),
+        cost: first.cost,
         work,
-        warnings,
-        cost,
         rank: 0,
         leased: false,
         media,

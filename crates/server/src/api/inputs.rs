@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use pixel_core::{
     id::{MediaId, TaskId},
-    request::{Checked, Input, Kind, Mode, Origin, Role},
+    request::{Input, Kind, Mode, Origin, Role},
 };
 use pixel_engine::{AdmitError, Arrival, guard::Guard};
 use pixel_store::{MediaRow, Stored, blobs::StagedBlob, crash, new_media_id, now};
@@ -157,12 +157,12 @@ pub async fn store(
     app: &App,
     task: &TaskId,
     given: Vec<Given>,
-    checked: &mut Checked,
+    inputs: &mut [Input],
     params: &mut Value,
     base: &str,
 ) -> Result<Vec<MediaRow>, ApiError> {
     let mut rows = Vec::new();
-    for (one, input) in given.into_iter().zip(&mut checked.inputs) {
+    for (one, input) in given.into_iter().zip(inputs) {
         let mut row = match one.origin {
             From::Ready(Origin::Media(id)) => known(app, &one.field, &id).await?,
             From::Ready(Origin::Url(_)) => continue,

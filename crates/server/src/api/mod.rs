@@ -21,6 +21,7 @@ mod pixverse;
 mod providers;
 mod state;
 mod strict;
+mod takers;
 mod tasks;
 mod usage;
 mod view;
