@@ -20,7 +20,7 @@ use std::{
 /// What can be asked of the writer.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Create(Box<CreateRow>),
+    Create(CreateRow),
     Save(SaveRow),
     /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
@@ -124,7 +124,7 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
         match op {
             _ if refused.contains(&at) => outs[at] = Out::Removed,
             Op::Create(_) if limited.contains_key(&at) => outs[at] = Out::Limited(limited[&at]),
-            Op::Create(row) => creates.push(row.as_ref()),
+            Op::Create(row) => creates.push(row),
             Op::AddPolls(counts) => clips::add_polls(conn, counts).await?,
             Op::Save(row) => saves.push((at, row)),
             _ => {}

@@ -96,7 +96,7 @@ pub(crate) async fn limited(conn: &mut Conn, ops: &[Op]) -> DbResult<HashMap<usi
 
 fn limits((at, op): (usize, &Op)) -> Option<(usize, &CreateRow, &ClipRow)> {
     let Op::Create(row) = op else { return None };
-    row.clip.as_ref().filter(|clip| clip.per_min > 0).map(|clip| (at, row.as_ref(), clip))
+    row.clip.as_ref().filter(|clip| clip.per_min > 0).map(|clip| (at, row, clip))
 }
 
 async fn known(conn: &mut Conn, tasks: Vec<String>) -> DbResult<HashSet<String>> {

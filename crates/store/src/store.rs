@@ -159,7 +159,7 @@ impl Store {
     /// comes back as claimed.
     pub async fn create(&self, task: NewTask) -> Result<Option<Claimed>, StoreError> {
         let until = Instant::now() + self.0.lease;
-        match self.ask(Op::Create(Box::new(render::create(&task, self.0.lease)))).await? {
+        match self.ask(Op::Create(render::create(&task, self.0.lease))).await? {
             Out::Removed => {
                 self.look_at_removals().await?;
                 return Err(StoreError::Removed);

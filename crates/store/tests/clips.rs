@@ -57,6 +57,8 @@ fn task(model: &str, clip: NewClip) -> NewTask {
         id: new_task_id(),
         kind: Kind::Video,
         model: model.to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,
