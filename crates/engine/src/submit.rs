@@ -3,6 +3,7 @@
 use crate::{
     door,
     keys::KEYLESS_WAIT,
+    lane::is_about_the_key,
     pause,
     run::Stop,
     step::{Cursor, Left},
@@ -48,11 +49,8 @@ impl Cursor<'_> {
         {
             return Ok(None);
         }
-        if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call)) {
-            return self
-                .hold(open, mark, "the vendor no longer knows the key of the first request")
-                .await
-                .map(|_| None);
+        if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call.timeout)) {
+            return self.hold(open, mark, FORGOTTEN).await.map(|_| None);
         }
         // Before the record: a disk or object store of ours that fails is no fault of the vendor's.
         let ready = match self.run.engine.0.door.ready(call).await {
@@ -183,6 +181,11 @@ impl Cursor<'_> {
                 self.outcome(&sent, "refused", Some(detail));
                 match self.can_switch(&error) {
                     true => self.switch_key().await.map(|_| None),
+                    // The first submission may have been accepted, whatever is said of the key now.
+                    false if self.slot.open.is_some() && is_about_the_key(&error) => {
+                        self.go_back(&sent);
+                        self.try_again(None).await.map(|_| None)
+                    }
                     false => self.fail(error).await.map(|_| None),
                 }
             }
@@ -251,10 +254,14 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether a repeat would arrive after the vendor has forgotten the key that absorbs it.
-pub(crate) fn is_key_forgotten(open: &Sent, call: &HttpCall) -> bool {
+/// Why a submission that may have been accepted is not repeated any more.
+pub(crate) const FORGOTTEN: &str = "the vendor no longer knows the key of the first request";
+
+/// Whether a repeat that takes so long would arrive after the vendor has forgotten the key that
+/// absorbs it.
+pub(crate) fn is_key_forgotten(open: &Sent, timeout: Duration) -> bool {
     match open.repeat {
-        Repeat::Keyed { key_lifetime } => now().plus(call.timeout) >= open.at.plus(key_lifetime),
+        Repeat::Keyed { key_lifetime } => now().plus(timeout) >= open.at.plus(key_lifetime),
         _ => false,
     }
 }

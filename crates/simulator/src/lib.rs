@@ -33,7 +33,7 @@ pub use fault::{Fault, Group, Stage};
 pub use ledger::{Counts, Entry, Submission};
 pub use marker::{MARKER, marker_in};
 pub use script::{Rule, Script, Size, Span};
-pub use vendor::{KEY, SECRET};
+pub use vendor::{EMPTY_KEY, KEY, SECRET};
 
 use state::Shared;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use crate::script::{End, Media, Submit};
-pub use pixel_simulator::{KEY, SECRET, Submission};
+pub use pixel_simulator::{EMPTY_KEY, KEY, SECRET, Submission};
 
 /// A fresh marker for a prompt.
 pub fn marker() -> String {

@@ -184,6 +184,21 @@ async fn a_key_lets_an_unclear_submission_be_repeated() {
     }
 }
 
+/// The first submission may have been accepted, whatever is said of the key when it is repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_that_is_refused_its_key_ends_nothing() {
+    let rig = Rig::new(Set { keys: &["LAB_KEY", "LAB_KEY_2"], ..Set::default() }).await;
+    for how in ["401 after", "402 after"] {
+        let id = rig.create("brief", how, 1, None).await;
+        let row = rig.held(&id).await;
+        assert!(!row.status.is_terminal(), "{row:?}");
+        assert_eq!((rig.lab.submits(how), rig.lab.accepted(id.as_str())), (2, 1), "the other key was tried");
+        assert_eq!(rig.outcomes(&id).await, ["unknown", "refused"]);
+        let age = now().since(row.created_at);
+        assert!(age >= Duration::from_secs(3), "the key is remembered for longer than {age:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_submission_is_searched_before_it_is_repeated() {
     let rig = Rig::new(Set::default()).await;
