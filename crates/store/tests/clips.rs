@@ -59,6 +59,8 @@ fn task(model: &str, clip: NewClip) -> NewTask {
         fallback: None,
         kind: Kind::Video,
         model: model.to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,
