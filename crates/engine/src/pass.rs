@@ -27,6 +27,7 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(10);
 /// Short refusals in a row after which it is passed over as well.
 const TRIES: u32 = 3;
+const FULL: &str = "The vendor takes no more requests for now.";
 const UNUSABLE: &str = "it cannot be used on this server any more";
 
 /// Why a vendor takes nothing for a long time.
@@ -47,13 +48,15 @@ impl Lane {
     /// Why nothing more is sent for a long time: to the vendor, or with the keys of this account.
     pub(crate) fn closed(&self, account: Option<usize>) -> Option<Closed> {
         const KEYS: &[ErrorKind] = &[ErrorKind::VendorAuth, ErrorKind::VendorBalance];
-        let parked = |why: String| Closed { kinds: KEYS, why: format!("its keys were refused: {why}") };
-        let limited =
-            || Closed { kinds: &[ErrorKind::RateLimited], why: "it takes no more requests for now".to_owned() };
+        let parked = |why: String| Closed { kinds: KEYS, why: format!("Its keys were refused: {why}") };
+        let limited = || Closed { kinds: &[ErrorKind::RateLimited], why: FULL.to_owned() };
         match self.state() {
             LaneState::Parked(why) => return Some(parked(why)),
             LaneState::Paused(wait) if wait > LONG && self.broken_for().is_some() => {
-                return Some(Closed { kinds: &[ErrorKind::VendorUnavailable], why: "it does not answer".to_owned() });
+                return Some(Closed {
+                    kinds: &[ErrorKind::VendorUnavailable],
+                    why: "The vendor does not answer.".to_owned(),
+                });
             }
             LaneState::Paused(wait) if wait > LONG => return Some(limited()),
             LaneState::Paused(_) | LaneState::Open => {}
@@ -77,14 +80,14 @@ impl Engine {
 
     /// A new task begins with the first model whose vendor takes requests, if any does.
     pub(crate) fn skip_closed(&self, task: &mut NewTask) {
-        let closed = |vendor: &str, model: &str| self.way(vendor, model).and_then(|(lane, at)| lane.closed(Some(at)));
+        let closed = |vendor: &str, model: &str| self.way(vendor, model).map(|(lane, at)| lane.closed(Some(at)));
         let Some(fallback) = &task.fallback else { return };
-        let open = fallback.next.iter().position(|one| closed(&one.vendor, &one.model).is_none());
+        let open = fallback.next.iter().position(|one| matches!(closed(&one.vendor, &one.model), Some(None)));
         for _ in 0..open.map_or(0, |at| at + 1) {
             let model = task.served_by.as_deref().unwrap_or(&task.model);
             let closed = closed(&task.vendor, model);
             let Some(fallback) = &mut task.fallback else { return };
-            let Some(error) = closed.and_then(|closed| closed.leading(fallback)) else { return };
+            let Some(error) = closed.flatten().and_then(|closed| closed.leading(fallback)) else { return };
             fallback.pass(model, &error.message);
             let Some(next) = fallback.next.pop_front() else { return };
             task.work = next.work(&task.work, &fallback.warnings);
@@ -110,10 +113,10 @@ impl Engine {
 }
 
 impl Run {
-    /// Whether the task may go on with another model after a failure of this kind.
-    fn may_pass(&self, code: &str) -> bool {
-        let leads = self.claimed.fallback.as_ref().is_some_and(|fallback| fallback.follows(code));
-        leads && self.live().work.is_clear()
+    /// Whether a failure with this public code leads to a model that can be used here.
+    fn leads(&self, code: &str) -> bool {
+        let is_usable = |next: &Candidate| self.engine.way(&next.vendor, &next.model).is_some();
+        self.claimed.fallback.as_ref().is_some_and(|all| all.follows(code) && all.next.iter().any(is_usable))
     }
 
     /// A slot that was told to wait long is given up once the others were refused for good.
@@ -125,8 +128,8 @@ impl Run {
         let work = &mut live.work;
         let waits = |slot: &Slot| !slot.state.is_over() && slot.due > late;
         let is_hopeless = work.slots.iter().any(is_refused) && work.slots.iter().all(|s| is_refused(s) || waits(s));
-        if is_hopeless && fallback.follows(ErrorKind::RateLimited.code()) && work.is_clear() {
-            let failure = Failure::new(ErrorKind::RateLimited, "The vendor takes no more requests for now.");
+        if is_hopeless && work.is_clear() && self.leads(ErrorKind::RateLimited.code()) {
+            let failure = Failure::new(ErrorKind::RateLimited, FULL);
             let open = work.slots.iter_mut().filter(|slot| !slot.state.is_over());
             open.for_each(|slot| slot.state = SlotState::Failed { failure: failure.clone() });
         }
@@ -188,8 +191,7 @@ impl Cursor<'_> {
     /// take long.
     pub(crate) async fn wait_or_pass(&mut self, error: &Error, hint: Option<Duration>) -> Result<Left, Stop> {
         let is_long = hint.is_some_and(|hint| hint > LONG) || self.slot.tries + 1 >= TRIES;
-        let leads = self.run.claimed.fallback.as_ref().is_some_and(|fallback| fallback.follows(error.kind.code()));
-        if !is_long || !leads {
+        if !is_long || !self.run.leads(error.kind.code()) {
             return self.try_again(hint).await;
         }
         self.slot.tries += 1;
@@ -202,9 +204,13 @@ impl Cursor<'_> {
         let Some(fallback) = &self.run.claimed.fallback else { return Ok(None) };
         let closed = self.run.account().ok().and_then(|(lane, account)| lane.closed(Some(account)));
         let Some(error) = closed.and_then(|closed| closed.leading(fallback)) else { return Ok(None) };
-        match self.run.may_pass(error.kind.code()) {
+        if !self.run.live().work.is_clear() {
+            return Ok(None);
+        }
+        match self.run.leads(error.kind.code()) {
             true => self.pass(&error, now().plus(LONG)).await.map(Some),
-            false => Ok(None),
+            // It was taken from the queue in vain: the vendor is still closed.
+            false => self.leave_until(now().plus(LONG)).await.map(Some),
         }
     }
 

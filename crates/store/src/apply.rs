@@ -22,7 +22,7 @@ use std::{
 #[derive(Debug)]
 pub(crate) enum Op {
     Create(Box<CreateRow>),
-    Save(SaveRow),
+    Save(Box<SaveRow>),
     /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
         vendor: String,
@@ -130,7 +130,7 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
             Op::Create(_) if limited.contains_key(&at) => outs[at] = Out::Limited(limited[&at]),
             Op::Create(row) => creates.push(row.as_ref()),
             Op::AddPolls(counts) => clips::add_polls(conn, counts).await?,
-            Op::Save(row) => saves.push((at, row)),
+            Op::Save(row) => saves.push((at, row.as_ref())),
             _ => {}
         }
     }

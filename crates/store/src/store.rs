@@ -191,7 +191,7 @@ impl Store {
 
     /// Writes what a lease's holder has to write, if it still holds.
     pub async fn save(&self, save: &Save) -> Result<Saved, StoreError> {
-        let saved = match self.ask(Op::Save(render::save(save, now()))).await? {
+        let saved = match self.ask(Op::Save(Box::new(render::save(save, now())))).await? {
             Out::Saved(saved) => saved,
             Out::Removed => {
                 self.look_at_removals().await?;

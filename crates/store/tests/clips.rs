@@ -55,10 +55,10 @@ fn clip(app: &str, caller: &str, per_min: u32) -> NewClip {
 fn task(model: &str, clip: NewClip) -> NewTask {
     NewTask {
         id: new_task_id(),
-        served_by: None,
-        fallback: None,
         kind: Kind::Video,
         model: model.to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,

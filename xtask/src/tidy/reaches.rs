@@ -235,7 +235,11 @@ mod tests {
     #[test]
     fn the_service_bears_its_vendors_name_in_its_own_places_only() {
         let lines = |path: &str, text: &str| {
-            let files = [("catalog/pixverse.toml", "[vendor]"), ("catalog/acme.toml", "[vendor]"), (path, text)];
+            let files = [
+                ("catalog/pixverse.toml", "[vendor]\nid = \"pixverse\""),
+                ("catalog/acme.toml", "[vendor]\nid = \"acme\""),
+                (path, text),
+            ];
             vendor_names(&Tree::of(&files)).len()
         };
         assert_eq!(lines("crates/server/src/api/pixverse/ways.rs", "// pixverse"), 0);

@@ -331,7 +331,7 @@ mod tests {
     fn a_mistake_is_named_by_file_entry_and_field() {
         let members = |list: &str| alias(&format!("members = [{list}]"));
         let paint = "{ model = 'acme/paint' }";
-        let eleven = vec![paint; 11].join(", ");
+        let eleven = [paint; 11].join(", ");
         for (text, says) in [
             (alias(""), "missing field `members`"),
             (members(""), "members: there must be 1 to 10"),

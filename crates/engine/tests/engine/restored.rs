@@ -2,11 +2,11 @@
 //! after it. The vendor of every class is the witness.
 
 use super::*;
-use pixel_store::{backup, lift_pause, look_at_pause, set_pause};
+use pixel_store::{backup, look_at_pause};
 
 const MODELS: [&str; 3] = ["keyed", "searchable", "neither"];
 
-fn options(data: &std::path::Path) -> Options {
+pub(crate) fn options(data: &std::path::Path) -> Options {
     Options { data: data.to_owned(), database_url: None, pool_size: 4, lease: Duration::from_secs(10) }
 }
 

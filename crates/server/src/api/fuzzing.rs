@@ -1,6 +1,6 @@
 //! Entries for fuzzing: each takes any bytes, and panics only where a promise of ours is broken.
 
-use super::{body, chat, create, inputs, media, pixverse, tasks};
+use super::{body, chat, create, inputs, media, tasks};
 use crate::config::{Environment, Flags, resolve};
 use pixel_core::{catalog::Catalog, request::Kind};
 use std::{io, path::Path, sync::LazyLock};
@@ -55,7 +55,7 @@ pub fn range(data: &[u8]) {
 /// A request of a mobile app, as a query and a body of any declared type.
 pub fn apps(data: &[u8]) {
     let Some((&which, bytes)) = data.split_first() else { return };
-    if let Err(error) = pixverse::fuzz(which, bytes, &CATALOG) {
+    if let Err(error) = super::fuzz_apps(which, bytes, &CATALOG) {
         sentence(Err(error.message));
     }
 }

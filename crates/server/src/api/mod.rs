@@ -30,6 +30,8 @@ pub use pixverse::Polls;
 pub use state::App;
 
 use pixverse::detail;
+#[cfg(any(test, feature = "fuzzing"))]
+use pixverse::fuzz as fuzz_apps;
 
 use axum::{Router, middleware, response::Redirect};
 use std::sync::Arc;

@@ -41,6 +41,29 @@ pub struct VideoForm {
     app_bundle_id: String,
     #[schema(example = "user-1")]
     apphud_user_id: String,
+    #[serde(flatten)]
+    wishes: WishForm,
+}
+
+/// The same with the predecessor's names.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the fields in the document; they are read by name")]
+pub struct PromptForm {
+    /// At most 2048 characters.
+    #[schema(rename = "promptText", example = "a red kite over a lake")]
+    prompt_text: String,
+    #[schema(rename = "appId", example = "com.example.app")]
+    app_id: String,
+    #[schema(rename = "userId", example = "user-1")]
+    user_id: String,
+    #[serde(flatten)]
+    wishes: WishForm,
+}
+
+/// What may be asked beside.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the fields in the document; they are read by name")]
+pub struct WishForm {
     model: Option<String>,
     /// Seconds.
     duration: Option<u32>,
@@ -63,6 +86,16 @@ pub struct PictureForm {
     /// PNG, JPEG or WEBP below 20 MB and at most 4000x4000 pixels; the part may be called `image` as well.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
+}
+
+/// The same with a picture and the predecessor's names.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes the fields in the document; they are read by name")]
+pub struct PromptPictureForm {
+    #[serde(flatten)]
+    fields: PromptForm,
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    image: String,
 }
 
 /// The number by which the video is asked after.
@@ -125,7 +158,7 @@ route!(
     "/pixverse/api/v1/text2video",
     &PRODUCTION,
     false,
-    VideoForm,
+    PromptForm,
     "application/x-www-form-urlencoded",
     "Make a video from a text, with the predecessor's names: `promptText`, `appId`, `userId`."
 );
@@ -134,7 +167,7 @@ route!(
     "/pixverse/api/v1/image2video",
     &PRODUCTION,
     true,
-    PictureForm,
+    PromptPictureForm,
     "multipart/form-data",
     "Make a video from a picture and a text, with the predecessor's names."
 );

@@ -222,13 +222,11 @@ const PICTURE: &str = "; filename=\"a.png\"\r\nContent-Type: image/png";
 pub fn pictures(folder: &Path) -> Vec<Case> {
     let made = originals(folder);
     let file = |name| find(&made, name);
-    let [prompt, app, user] = || -> [Part<'static>; 3] {
-        [
-            Part("prompt", "", b"make it move"),
-            Part("app_bundle_id", "", b"com.example.app"),
-            Part("apphud_user_id", "", b"user-1"),
-        ]
-    }();
+    let [prompt, app, user] = [
+        Part("prompt", "", b"make it move"),
+        Part("app_bundle_id", "", b"com.example.app"),
+        Part("apphud_user_id", "", b"user-1"),
+    ];
     let with = |part: Part<'_>| parts("/image2video", &[prompt.copy(), app.copy(), user.copy(), part]);
     let typed = |kind: &str| format!("; filename=\"photo\"\r\nContent-Type: {kind}");
     let (large, wide, tall) = (png(4000, 4000, "large"), png(4001, 8, "wide"), png(8, 4001, "tall"));

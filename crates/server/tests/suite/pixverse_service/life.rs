@@ -126,7 +126,7 @@ async fn two_hundred_are_polled_and_none_is_wrong(rig: Rig) {
             Some(url) => assert_eq!(done.entry(number).or_insert_with(|| url.to_owned()), url),
             // What was finished does not go back. Answers are in the order of their questions.
             None => {
-                assert!(body == json!({ "status": "Generating" }) && !done.contains_key(&number), "{number} {body}")
+                assert!(body == json!({ "status": "Generating" }) && !done.contains_key(&number), "{number} {body}");
             }
         }
     }
