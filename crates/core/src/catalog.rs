@@ -1,10 +1,13 @@
 //! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
 
+mod aliases;
 mod check;
+
+pub use aliases::{Alias, Member};
 
 use crate::{
     id::ModelId,
-    overlay::{self, Fault},
+    overlay::{self, Entry, Fault},
     price::Price,
     request::{Kind, Mode},
     size::{Makes, Size, decimal},
@@ -282,6 +285,8 @@ pub const DURATION_PATTERN: &str = concat!(
 pub struct Catalog {
     pub vendors: Vec<VendorCard>,
     pub models: Vec<Model>,
+    /// Names of the operator's for several models, in the order of the files.
+    pub aliases: Vec<Alias>,
     /// How many files of the operator's own lie over the built-in ones.
     pub laid_over: usize,
     by_id: HashMap<String, usize>,
@@ -296,7 +301,8 @@ impl Catalog {
     /// The same with an operator's files over them, in their order.
     pub fn layered(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Self, Fault> {
         let mut all = Self { laid_over: over.len(), ..Self::default() };
-        for file in overlay::read(own, over)? {
+        let laid = overlay::read(own, over)?;
+        for file in laid.files {
             let vendor = file.vendor;
             check::vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
             for mut model in file.model {
@@ -307,7 +313,28 @@ impl Catalog {
             }
             all.vendors.push(vendor);
         }
+        all.name_aliases(&laid.aliases, laid.chosen)?;
         Ok(all)
+    }
+
+    /// `chosen`: the models that the operator's files make the default of their types.
+    fn name_aliases(&mut self, entries: &[Entry], mut chosen: HashMap<Kind, String>) -> Result<(), Fault> {
+        for entry in entries {
+            let alias = aliases::read(entry, self)?;
+            let kind = alias.card.kind;
+            if alias.card.default {
+                if let Some(other) = chosen.insert(kind, entry.name.clone()) {
+                    return Err(overlay::two_defaults(entry, &other));
+                }
+                self.models.iter_mut().filter(|model| model.kind == kind).for_each(|model| model.default = false);
+            }
+            self.aliases.push(alias);
+        }
+        Ok(())
+    }
+
+    pub fn alias(&self, id: &ModelId) -> Option<&Alias> {
+        self.aliases.iter().find(|alias| alias.card.provider == id.provider() && alias.card.key == id.key())
     }
 
     pub fn model(&self, id: &ModelId) -> Option<&Model> {

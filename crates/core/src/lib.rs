@@ -8,6 +8,7 @@ pub mod capability;
 pub mod catalog;
 pub mod chat;
 pub mod error;
+pub mod fallback;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

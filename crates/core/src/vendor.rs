@@ -58,6 +58,11 @@ pub trait Vendor: Send + Sync {
         None
     }
 
+    /// Why a service has no [`Vendor::check`]: a full sentence for the owner of its keys.
+    fn uncheckable(&self, _service: Option<&str>) -> &'static str {
+        "The vendor has no call that is free and tells a good key from a bad one."
+    }
+
     /// Reads the answer of [`Vendor::check`]. Only `VendorAuth` and
     /// `VendorBalance` speak against the key.
     fn checked(&self, _credential: &Credential, answer: &Answer) -> Result<(), Error> {

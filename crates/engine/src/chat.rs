@@ -1,10 +1,12 @@
-//! Chats with vendors: beside tasks, never stored, and never sent again once they may have left.
+//! Chats with vendors: beside tasks, never stored, and never sent again once they may have left. One
+//! that was certainly refused for its key goes out with another, before its caller hears a word.
 
 use crate::{
     Engine,
     door::chat::{Broken, Heard, Stream},
     internal,
     keys::KeyAt,
+    lane::{Lane, is_about_the_key},
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -23,6 +25,8 @@ pub use crate::door::chat::ChatLimits;
 const DONE: &[u8] = b"[DONE]";
 /// A call that certainly did not leave is tried once more.
 const TRIES: usize = 2;
+/// A key that was asked to slow down rests at least this long.
+const LIMIT_LEAST: Duration = Duration::from_secs(1);
 /// Of an event that is no JSON.
 const TEXT_BYTES: usize = 2048;
 
@@ -41,16 +45,22 @@ impl Engine {
             let why = "This server has as many chats under way as it may have. Try again shortly.";
             Error::new(ErrorKind::RateLimited, why).with_retry_after(Some(Duration::from_secs(1)))
         })?;
-        let line = Line::of(self, card, is_streamed, id)?;
-        match line.ask(body).await.map_err(|broken| line.broken(broken))? {
-            Heard::Stream(head, stream) => ChatStream::begin(line, head, stream, permit).await,
-            Heard::Whole(answer) => match line.read(&answer)? {
-                _ if is_streamed => Err(line.broken(Broken::Cut("it is whole, though a stream was asked for".into()))),
-                document => {
-                    line.admitted();
-                    Ok(Chat::Whole(document))
+        let mut line = Line::of(self, card, is_streamed, id)?;
+        loop {
+            let answer = match line.ask(body).await.map_err(|broken| line.broken(broken))? {
+                Heard::Stream(head, stream) => return ChatStream::begin(line, head, stream, permit).await,
+                Heard::Whole(answer) => answer,
+            };
+            match line.read(&answer) {
+                Ok(_) if is_streamed => {
+                    return Err(line.broken(Broken::Cut("it is whole, though a stream was asked for".into())));
                 }
-            },
+                Ok(document) => {
+                    line.admitted();
+                    return Ok(Chat::Whole(document));
+                }
+                Err(error) => line = line.with_another_key(error)?,
+            }
         }
     }
 }
@@ -63,6 +73,8 @@ struct Line {
     name: String,
     card: Model,
     at: KeyAt,
+    /// How many others may still be tried.
+    other_keys: usize,
     credential: Credential,
     base_url: String,
     path: String,
@@ -89,12 +101,35 @@ impl Line {
             name: vendor.name.clone(),
             card: card.clone(),
             at,
+            other_keys: if lane.has_several_keys(at.account) { account.keys.len() - 1 } else { 0 },
             credential: key.credential.clone(),
             base_url: account.base_url.clone(),
             path: path.to_owned(),
             id,
             is_streamed,
         })
+    }
+
+    fn lane(&self) -> Option<&Lane> {
+        self.engine.lane(&self.card.provider)
+    }
+
+    /// The same chat after a refusal that another key may be spared, or the refusal.
+    fn with_another_key(mut self, error: Error) -> Result<Self, Error> {
+        let is_worth_it = is_about_the_key(&error) || error.kind == ErrorKind::RateLimited;
+        let Some(lane) = self.engine.lane(&self.card.provider).filter(|_| is_worth_it && self.other_keys > 0) else {
+            return Err(error);
+        };
+        let Some((at, credential)) = lane.pick(self.at.account).ok().and_then(|at| {
+            let (_, key) = lane.key(at)?;
+            Some((at, key.credential.clone()))
+        }) else {
+            return Err(error);
+        };
+        tracing::info!("the key is set aside; the chat goes out with another");
+        (self.at, self.credential) = (at, credential);
+        self.other_keys -= 1;
+        Ok(self)
     }
 
     fn talk(&self) -> Talk<'_> {
@@ -129,13 +164,17 @@ impl Line {
         let relay = self.vendor.chat(&self.card).ok_or_else(|| internal("a chat with a vendor that has none"))?;
         relay.read(&self.talk(), answer).inspect_err(|error| {
             tracing::warn!(code = error.kind.code(), detail = error.detail, "a chat was refused, or has failed");
-            self.engine.lane(&self.card.provider).iter().for_each(|lane| lane.note(self.at, error));
+            let Some(lane) = self.lane() else { return };
+            lane.note(self.at, error);
+            if error.kind == ErrorKind::RateLimited && lane.has_several_keys(self.at.account) {
+                lane.limit(self.at, error.retry_after.unwrap_or(LIMIT_LEAST).max(LIMIT_LEAST));
+            }
         })
     }
 
     /// The vendor knew our credential.
     fn admitted(&self) {
-        self.engine.lane(&self.card.provider).iter().for_each(|lane| lane.admitted(self.at));
+        self.lane().iter().for_each(|lane| lane.admitted(self.at));
     }
 
     fn broken(&self, broken: Broken) -> Error {

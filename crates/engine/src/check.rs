@@ -66,11 +66,7 @@ pub async fn try_key(door: &Door, vendor: &dyn Vendor, account: &Account, key: &
     let begun = Instant::now();
     let outcome = ask(door, vendor, account, key).await;
     let (verdict, message, latency) = match outcome {
-        None => (
-            Verdict::Untestable,
-            "The vendor has no call that is free and tells a good key from a bad one.".to_owned(),
-            None,
-        ),
+        None => (Verdict::Untestable, vendor.uncheckable(account.service.as_deref()).to_owned(), None),
         Some(Ok(())) => (Verdict::Good, "The vendor accepts the key.".to_owned(), Some(begun.elapsed())),
         Some(Err(error)) => {
             let verdict = if is_about_the_key(&error) { Verdict::Refused } else { Verdict::Unreachable };

@@ -10,6 +10,7 @@ use crate::{
     lane::{Lane, is_about_the_key},
     run::{Run, Stop},
     step::{Cursor, Left},
+    submit::{FORGOTTEN, is_key_forgotten},
     waits,
 };
 use pixel_core::{
@@ -18,6 +19,9 @@ use pixel_core::{
 };
 use pixel_store::now;
 use std::time::Duration;
+
+/// Whoever cannot take another key looks this often whether its own is good again.
+const BOUND_WAIT: Duration = Duration::from_secs(5);
 
 impl Run {
     /// Where the task's calls go. A vendor that stands in for another has an account of its own only.
@@ -50,9 +54,16 @@ impl Cursor<'_> {
     pub(crate) async fn choose_key(&mut self) -> Result<Option<Left>, Stop> {
         match self.choose() {
             Ok(Ok(())) => Ok(None),
+            Ok(Err(_)) if self.is_forgotten() => self.give_up(FORGOTTEN).await.map(Some),
             Ok(Err(wait)) => self.leave_until(now().plus(wait)).await.map(Some),
             Err(error) => self.fail(error).await.map(Some),
         }
+    }
+
+    /// Whether the time has passed in which a repeat would have cost nothing.
+    fn is_forgotten(&self) -> bool {
+        let timeout = Duration::from_millis(self.run.card().times.submit_timeout_ms);
+        self.slot.open.as_ref().is_some_and(|open| is_key_forgotten(open, timeout))
     }
 
     fn choose(&mut self) -> Result<Result<(), Duration>, Error> {
@@ -63,7 +74,7 @@ impl Cursor<'_> {
             let others = lane.keys_wait(account);
             match lane.find(account, self.slot.key.as_deref()).map(|at| lane.take(at)) {
                 Ok(Ok(())) => return Ok(Ok(())),
-                Ok(Err(wait)) if is_bound => return Ok(Err(wait)),
+                Ok(Err(wait)) if is_bound => return Ok(Err(wait.min(BOUND_WAIT))),
                 Ok(Err(wait)) if !others.is_zero() => return Ok(Err(wait.min(others))),
                 Err(variable) if is_bound => {
                     tracing::warn!(variable, "the task waits for the key that it went out with");

@@ -33,7 +33,7 @@ impl Cursor<'_> {
                 // The other life may have sent it as early as the task was there.
                 let first = Sent { at: self.run.claimed.created_at, ..self.supposed(call, mark) };
                 let may_be_another = self.run.account().is_ok_and(|(lane, account)| lane.has_several_keys(account));
-                if may_be_another || is_key_forgotten(&first, call) {
+                if may_be_another || is_key_forgotten(&first, call.timeout) {
                     return self.hold_in_doubt(since, call, mark).await.map(Some);
                 }
                 self.slot.open = Some(first);
@@ -80,7 +80,7 @@ impl Cursor<'_> {
     }
 }
 
-fn why(since: Stamp) -> String {
+pub(crate) fn why(since: Stamp) -> String {
     format!(
         "the database was restored from a backup at {}, and the request may have been sent after that backup was taken",
         since.to_iso()

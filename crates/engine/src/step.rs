@@ -52,12 +52,24 @@ impl Run {
 
 impl Cursor<'_> {
     async fn step(&mut self) -> Result<Left, Stop> {
+        if let Some(since) = self.slot.doubt.filter(|_| self.may_have_moved())
+            && matches!(self.slot.state, SlotState::Ready { .. } | SlotState::Sending { .. })
+        {
+            return self.hold_moved(since).await;
+        }
         match self.slot.state.clone() {
-            SlotState::Ready { .. } if self.is_out_of_patience() => self.give_up().await,
-            SlotState::Ready { .. } => match self.choose_key().await? {
-                Some(left) => Ok(left),
-                None => self.begin().await,
-            },
+            SlotState::Ready { .. } if self.is_out_of_patience() => {
+                self.give_up("it could not be sent again in time").await
+            }
+            SlotState::Ready { .. } => {
+                if let Some(left) = self.pass_closed().await? {
+                    return Ok(left);
+                }
+                match self.choose_key().await? {
+                    Some(left) => Ok(left),
+                    None => self.begin().await,
+                }
+            }
             SlotState::Accepted { mark } => match self.missing_key() {
                 Some(variable) => self.wait_for_key(&variable).await,
                 None => self.resume(&mark).await,
@@ -225,12 +237,11 @@ impl Cursor<'_> {
     }
 
     /// No more tries: a submission that may have been accepted is still a person's to decide.
-    async fn give_up(&mut self) -> Result<Left, Stop> {
+    pub(crate) async fn give_up(&mut self, why: &str) -> Result<Left, Stop> {
         if let Some(sent) = self.slot.open.take() {
             let mark = sent.back.clone().unwrap_or_default();
-            let why = self.missing_key().map(|variable| crate::choose::key_is_gone(&variable));
-            let why = why.unwrap_or_else(|| "it could not be sent again in time".to_owned());
-            return self.hold(sent, mark, &why).await;
+            let gone = self.missing_key().map(|variable| crate::choose::key_is_gone(&variable));
+            return self.hold(sent, mark, gone.as_deref().unwrap_or(why)).await;
         }
         match self.slot.doubt.filter(|_| !self.run.lane().is_ok_and(Lane::is_free)) {
             Some(since) => self.hold_unasked(since).await,

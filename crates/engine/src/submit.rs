@@ -3,6 +3,7 @@
 use crate::{
     door,
     keys::KEYLESS_WAIT,
+    lane::is_about_the_key,
     pause,
     run::Stop,
     step::{Cursor, Left},
@@ -48,11 +49,8 @@ impl Cursor<'_> {
         {
             return Ok(None);
         }
-        if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call)) {
-            return self
-                .hold(open, mark, "the vendor no longer knows the key of the first request")
-                .await
-                .map(|_| None);
+        if let Some(open) = self.slot.open.clone().filter(|open| is_key_forgotten(open, call.timeout)) {
+            return self.hold(open, mark, FORGOTTEN).await.map(|_| None);
         }
         // Before the record: a disk or object store of ours that fails is no fault of the vendor's.
         let ready = match self.run.engine.0.door.ready(call).await {
@@ -68,14 +66,18 @@ impl Cursor<'_> {
         crash::point!("submit.recorded");
         // A process that was stopped between the record and this line must not send any more.
         if self.check_lease().is_err() {
-            return self.unsent(&sent, "the lease ended before the request left").await;
+            self.unsent(&sent, "the lease ended before the request left");
+            return self.try_again(None).await.map(|_| None);
         }
         crash::point!("submit.leased");
         let lane = self.run.lane();
         match self.run.engine.0.door.send_ready(call, ready.leaving_if(self.may_leave())).await {
             door::Sent::Unsent { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
-                self.unsent(&sent, &why).await
+                self.unsent(&sent, &why);
+                let message = format!("The vendor could not be reached: {why}");
+                let error = Error::new(ErrorKind::VendorUnavailable, message);
+                self.wait_or_pass(&error, None).await.map(|_| None)
             }
             door::Sent::Unclear { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
@@ -143,12 +145,11 @@ impl Cursor<'_> {
         i64::try_from(price.of(&self.run.claimed.request, self.slot.outputs)).ok()
     }
 
-    /// Certainly not sent: the slot goes back and tries again later.
-    async fn unsent(&mut self, sent: &Sent, why: &str) -> Result<Option<Next>, Stop> {
+    /// Certainly not sent: the slot goes back.
+    fn unsent(&mut self, sent: &Sent, why: &str) {
         tracing::info!(why, "the request did not leave; it will be sent later");
         self.outcome(sent, "unsent", Some(why.to_owned()));
         self.go_back(sent);
-        self.try_again(None).await.map(|_| None)
     }
 
     async fn read_answer(&mut self, sent: Sent, mark: Mark, answer: Answer) -> Result<Option<Next>, Stop> {
@@ -180,6 +181,11 @@ impl Cursor<'_> {
                 self.outcome(&sent, "refused", Some(detail));
                 match self.can_switch(&error) {
                     true => self.switch_key().await.map(|_| None),
+                    // The first submission may have been accepted, whatever is said of the key now.
+                    false if self.slot.open.is_some() && is_about_the_key(&error) => {
+                        self.go_back(&sent);
+                        self.try_again(None).await.map(|_| None)
+                    }
                     false => self.fail(error).await.map(|_| None),
                 }
             }
@@ -208,7 +214,7 @@ impl Cursor<'_> {
                 wait = Some(crate::waits::jitter(lane.keys_wait(account).max(least)));
             }
         }
-        self.try_again(wait).await
+        self.wait_or_pass(&error, wait).await
     }
 
     pub(crate) fn go_back(&mut self, sent: &Sent) {
@@ -248,10 +254,14 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether a repeat would arrive after the vendor has forgotten the key that absorbs it.
-pub(crate) fn is_key_forgotten(open: &Sent, call: &HttpCall) -> bool {
+/// Why a submission that may have been accepted is not repeated any more.
+pub(crate) const FORGOTTEN: &str = "the vendor no longer knows the key of the first request";
+
+/// Whether a repeat that takes so long would arrive after the vendor has forgotten the key that
+/// absorbs it.
+pub(crate) fn is_key_forgotten(open: &Sent, timeout: Duration) -> bool {
     match open.repeat {
-        Repeat::Keyed { key_lifetime } => now().plus(call.timeout) >= open.at.plus(key_lifetime),
+        Repeat::Keyed { key_lifetime } => now().plus(timeout) >= open.at.plus(key_lifetime),
         _ => false,
     }
 }

@@ -23,6 +23,13 @@ pub(crate) async fn answer(vendor: &'static dyn Vendor, asked: &Asked, shared: &
         return answer.await;
     }
     let is_chat = chat::is_for(vendor, asked);
+    if asked.is_empty() {
+        return match vendor.read(asked) {
+            Ok(Ask::Said(whole)) if !is_chat => whole.into(),
+            _ if is_chat => vendor.chat_refused(Refusal::PaymentRequired).into(),
+            _ => vendor.refused_to(asked, Refusal::PaymentRequired).into(),
+        };
+    }
     if !vendor.admits(asked) {
         shared.state().ledger.turn_away(vendor.id(), "unknown key");
         let refusal = Refusal::Unauthorized;

@@ -37,7 +37,7 @@ pub use marker::{MARKER, marker_in};
 pub use script::{Rule, Script, Size, Span};
 pub use session::{Account, HOLDER, PASSWORD, Upload};
 pub use site::Site;
-pub use vendor::{KEY, SECRET};
+pub use vendor::{EMPTY_KEY, KEY, SECRET};
 
 use state::Shared;
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};

@@ -17,6 +17,8 @@ use serde_json::Value;
 /// accounts of their own: none knows of the others' jobs, references and idempotency keys.
 pub const KEY: &str = "test-key";
 pub(crate) const NUMBERS: [&str; 8] = ["-2", "-3", "-4", "-5", "-6", "-7", "-8", "-9"];
+/// The key of an account that has nothing left: what is free is answered, and nothing is sold.
+pub const EMPTY_KEY: &str = "test-key-empty";
 /// The second part, where a vendor's scheme has two.
 pub const SECRET: &str = "test-secret";
 
@@ -141,6 +143,12 @@ impl Asked {
     /// The account of a numbered key; none is the first account.
     pub fn account(&self) -> Option<&str> {
         self.bearer().filter(|key| key.strip_prefix(KEY).is_some_and(|rest| NUMBERS.contains(&rest)))
+    }
+
+    /// Whether the account that asks has nothing left.
+    pub fn is_empty(&self) -> bool {
+        let named = ["api-key", "x-api-key", "x-api-app-id"].into_iter().filter_map(|name| self.header(name));
+        self.bearer().into_iter().chain(named).any(|key| key == EMPTY_KEY)
     }
 
     /// A parameter of the query; plain words need no decoding.

@@ -145,3 +145,35 @@ async fn a_clip_of_the_openai_form_is_brought_with_the_key() {
     assert_eq!((file.status, file.header("content-type"), &file.bytes[4..8]), (200, Some("video/mp4"), &b"ftyp"[..]));
     assert_eq!(get(&stub, "/openai/v1/videos/no-such").await.expect("an answer").status, 404);
 }
+
+#[tokio::test]
+async fn an_empty_account_is_told_what_is_free_and_sold_nothing() {
+    let stub = Stub::start();
+    let ask = |method: Method, path: &'static str, header: (&'static str, &'static str), body: Value| {
+        let client = client(&stub);
+        async move {
+            let trace = ("ai-trace-id", "4b0c7f4e-0000-4000-8000-000000000001");
+            client.send(method, path, &[header, JSON, trace], Some(body.to_string().into_bytes())).await
+        }
+    };
+    let empty = ("authorization", "Bearer test-key-empty");
+    let lists = [
+        (Method::POST, "/kling/tasks", json!({ "limit": 1 }), "/data/result"),
+        (Method::GET, "/kling/v1/videos/text2video?pageNum=1&pageSize=1", Value::Null, "/data"),
+        (Method::GET, "/minimax/v2/query/video_generation?page_num=1&page_size=1", Value::Null, "/items"),
+        (Method::GET, "/volcengine/api/v3/models?page_num=1&page_size=1", Value::Null, "/data"),
+    ];
+    for (method, path, body, at) in lists {
+        let answer = ask(method, path, empty, body).await;
+        assert!(answer.status == 200 && answer.json().pointer(at).is_some_and(Value::is_array), "{}", answer.text());
+    }
+    let balance = ask(Method::GET, "/pixverse/openapi/v2/account/balance", ("api-key", "test-key-empty"), Value::Null);
+    assert_eq!(balance.await.json()["Resp"]["credit_monthly"], 0);
+    let sold = ask(Method::POST, "/kling/v1/videos/text2video", empty, json!({ "prompt": "a kite" })).await;
+    assert_eq!((sold.status, &sold.json()["code"]), (429, &json!(1102)));
+    let wrong = ask(Method::POST, "/kling/tasks", BEARER, json!({ "limit": 501 })).await;
+    assert_eq!((wrong.status, &wrong.json()["code"]), (400, &json!(1201)));
+    let unknown = ask(Method::POST, "/kling/tasks", ("authorization", "Bearer no"), json!({ "limit": 1 })).await;
+    assert_eq!((unknown.status, &unknown.json()["code"]), (401, &json!(1002)));
+    assert_eq!(stub.received_in_all(), 0);
+}

@@ -100,6 +100,12 @@ impl Launch {
         sealed.env("PIXEL_FETCH_ALLOW", "127.0.0.1").env("PIXEL_POLL_MIN_MS", "50")
     }
 
+    /// Adds to every real vendor a second key that it does not know.
+    pub fn wrong_keys(self) -> Self {
+        let names = KEYS.iter().chain(&SECRETS);
+        names.fold(self, |launch, name| launch.env(&format!("{name}_2"), "no-key-at-all"))
+    }
+
     /// Adds the vendor of our own making, one model for each class of repeat-safety.
     pub fn lab(self, stub: &Stub) -> Self {
         self.env("LAB_BASE_URL", stub.lab_base_url())

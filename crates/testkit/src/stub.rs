@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use crate::script::{End, Media, Submit};
-pub use pixel_simulator::{HOLDER, KEY, PASSWORD, SECRET, Site, Submission};
+pub use pixel_simulator::{EMPTY_KEY, HOLDER, KEY, PASSWORD, SECRET, Site, Submission};
 
 /// The call that tells how an account's clips stand.
 pub const LIST: &str = "video/list/personal";

@@ -1,7 +1,10 @@
 //! The lab: a vendor of our own making, of which each model gives another promise about repeated
 //! submissions. No real vendor offers all of them, and the money rule has a case for each.
 
-use crate::status::{Dialect, Said, free_get, text, word};
+use crate::{
+    call::free_get,
+    status::{Dialect, Said, text, word},
+};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,

@@ -6,6 +6,7 @@
 use pixel_core::{chat::Writer, vendor::Vendor};
 use std::sync::Arc;
 
+mod call;
 mod chat;
 mod dashscope;
 #[cfg(any(test, feature = "fuzzing"))]

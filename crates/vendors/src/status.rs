@@ -7,10 +7,10 @@
 use pixel_core::{
     Error, ErrorKind, Stamp,
     task::Failure,
-    vendor::{Answer, Body, Credential, HttpCall, Job, Method, Output, Repeat, Source},
+    vendor::{Answer, Credential, Job, Output, Source},
 };
 use serde_json::Value;
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 const REASON_CHARS: usize = 300;
 const DETAIL_BYTES: usize = 2048;
@@ -30,6 +30,15 @@ pub struct Said<'a> {
     /// The most telling one first; see [`word`] for codes that are numbers.
     pub codes: [Cow<'a, str>; 2],
     pub message: &'a str,
+}
+
+impl<'a> Said<'a> {
+    /// Read at these places; the message stands at the first that holds one.
+    pub fn at(body: &'a Value, codes: [&str; 2], messages: &[&str]) -> Self {
+        let messages = messages.iter().map(|at| text(body, at));
+        let message = { messages }.find(|message| !message.is_empty()).unwrap_or_default();
+        Self { codes: codes.map(|at| word(body, at)), message }
+    }
 }
 
 impl Dialect {
@@ -128,6 +137,7 @@ impl Dialect {
             ErrorKind::InputUnreachable => format!("{name} could not read an input: {reason}"),
             ErrorKind::VendorFailed => format!("{name} failed at the work: {reason}"),
             ErrorKind::VendorLost => format!("{name} no longer knows the job: {reason}"),
+            ErrorKind::VendorDeleted => format!("{name} no longer has the result: {reason}"),
             ErrorKind::Unclear => format!("The answer of {name} does not tell what became of the request: {reason}"),
             _ => format!("{name} refused the request: {reason}"),
         }
@@ -148,20 +158,6 @@ pub fn by_status(status: u16) -> ErrorKind {
 
 fn first_of<'a>(reason: &'a str, code: &'a str) -> &'a str {
     [reason, code].into_iter().find(|text| !text.is_empty()).unwrap_or("it gave no reason")
-}
-
-/// A call that costs nothing, with the key as a bearer token.
-pub fn free_get(credential: &Credential, url: String) -> HttpCall {
-    HttpCall {
-        method: Method::Get,
-        url,
-        headers: vec![("authorization".to_owned(), credential.bearer())],
-        body: Body::Empty,
-        repeat: Repeat::Safe,
-        media: Vec::new(),
-        timeout: Duration::from_secs(10),
-        sign: None,
-    }
 }
 
 /// A string in a body, or nothing.

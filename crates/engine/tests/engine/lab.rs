@@ -29,6 +29,12 @@ pub const CATALOG: &str = r#"
     form = "keyed"
     times = { poll_ms = 20, poll_max_ms = 50 }
     [[model]]
+    key = "brief"
+    name = "Takes a key, and soon forgets it"
+    type = "image"
+    form = "brief"
+    times = { poll_ms = 20, poll_max_ms = 50, submit_timeout_ms = 2000 }
+    [[model]]
     key = "searchable"
     name = "Can be searched"
     type = "image"
@@ -55,6 +61,8 @@ impl Lab {
     fn submit(job: &Job<'_>) -> Call {
         let repeat = match job.card.form.as_str() {
             "keyed" => Repeat::Keyed { key_lifetime: Duration::from_secs(60) },
+            // A repeat must leave two seconds before, for it may take so long.
+            "brief" => Repeat::Keyed { key_lifetime: Duration::from_secs(6) },
             "searchable" => Repeat::Searchable { settle: Duration::from_millis(300) },
             _ => Repeat::Never,
         };
@@ -110,6 +118,8 @@ impl Vendor for Lab {
                 let wait = answer.retry_after(job.now);
                 return Err(Error::new(ErrorKind::RateLimited, "Slow down.").with_retry_after(wait));
             }
+            401 => return Err(Error::new(ErrorKind::VendorAuth, "The lab does not know the key.")),
+            402 => return Err(Error::new(ErrorKind::VendorBalance, "The account is empty.")),
             400 => return Err(Error::new(ErrorKind::VendorRefused, "The lab refused.")),
             _ => return Err(Error::new(ErrorKind::Unclear, "The lab answered strangely.")),
         }
@@ -225,6 +235,12 @@ fn take(server: &LabServer, body: &[u8]) -> Option<Response> {
             accept(&mut ledger);
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+        "401 after" | "402 after" if is_first => {
+            accept(&mut ledger);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        "401 after" => StatusCode::UNAUTHORIZED.into_response(),
+        "402 after" => StatusCode::PAYMENT_REQUIRED.into_response(),
         "slow down" if is_first => (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response(),
         "refuse" => StatusCode::BAD_REQUEST.into_response(),
         "refuse second" if body["first"] == 1 => StatusCode::BAD_REQUEST.into_response(),

@@ -67,6 +67,8 @@ impl Rig {
             id: new_task_id(),
             kind: Kind::Image,
             model: card.id(),
+            served_by: None,
+            fallback: None,
             vendor: "lab".to_owned(),
             sandbox: false,
             project_id: project.map(str::to_owned),
@@ -80,6 +82,7 @@ impl Rig {
             rank: 0,
             leased: false,
             media: Vec::new(),
+            clip: None,
             created_at,
         };
         self.engine.create(task).await.unwrap()
@@ -178,6 +181,21 @@ async fn a_key_lets_an_unclear_submission_be_repeated() {
         assert_eq!(rig.end(&id).await.status, Status::Completed);
         assert_eq!((rig.lab.submits(how), rig.lab.accepted(id.as_str())), (2, 1));
         assert_eq!(rig.outcomes(&id).await, ["unknown", "accepted"]);
+    }
+}
+
+/// The first submission may have been accepted, whatever is said of the key when it is repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_that_is_refused_its_key_ends_nothing() {
+    let rig = Rig::new(Set { keys: &["LAB_KEY", "LAB_KEY_2"], ..Set::default() }).await;
+    for how in ["401 after", "402 after"] {
+        let id = rig.create("brief", how, 1, None).await;
+        let row = rig.held(&id).await;
+        assert!(!row.status.is_terminal(), "{row:?}");
+        assert_eq!((rig.lab.submits(how), rig.lab.accepted(id.as_str())), (2, 1), "the other key was tried");
+        assert_eq!(rig.outcomes(&id).await, ["unknown", "refused"]);
+        let age = now().since(row.created_at);
+        assert!(age >= Duration::from_secs(3), "the key is remembered for longer than {age:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Turns the layers into the typed value: one line per setting.
 
 use super::{
-    bucket,
+    apps, bucket,
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
@@ -22,6 +22,7 @@ pub fn settings(
     cores: usize,
 ) -> Result<Settings, Problem> {
     let vendors = vendors::read(layers, variables, catalog)?;
+    let apps = apps::read(layers, catalog)?;
     let mut read = Reader { layers };
     let data = read.text("data", parse::folder)?;
     let (blobs, bucket) = match read.text("blobs", parse::blobs)? {
@@ -78,6 +79,7 @@ pub fn settings(
             video_bytes: read.whole("limits.video_bytes", BYTES)?,
             audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
         },
+        apps,
         crash_at: None,
         vendors,
     })

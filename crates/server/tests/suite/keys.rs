@@ -19,8 +19,10 @@ on_both!(
     what_a_key_is_refused_for_another_is_spared,
     an_unclear_outcome_stays_with_its_key,
     a_service_has_a_credential_of_its_own,
+    a_pair_of_keys_signs_every_call,
     providers_say_how_they_are_doing,
     a_check_tells_good_keys_from_bad_ones,
+    every_vendor_tells_good_keys_from_bad_ones,
 );
 on_sqlite!(
     when_every_key_is_refused_the_task_ends,
@@ -51,7 +53,7 @@ async fn run(client: &Client, stub: &Stub, model: &str, script: Script) -> (Stri
     (mark, task)
 }
 
-async fn provider(client: &Client, id: &str) -> Value {
+pub async fn provider(client: &Client, id: &str) -> Value {
     let data = client.get("/api/v1/providers").await.data();
     let items = data["items"].as_array().expect("a list").clone();
     items.into_iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("no {id} in {data:#}"))
@@ -133,11 +135,30 @@ async fn an_unclear_outcome_stays_with_its_key(rig: Rig) {
             assert_eq!(stub.accepted(&mark), 1, "{model} {submit:?}: paid for twice");
         }
     }
-    // Refused when it is repeated: that says nothing about the first time.
-    let script = Script::submits([Submit::ErrorAfterAccept, Submit::BadKey]);
-    let (mark, task) = run(&client, &stub, "lab/keyed", script).await;
-    assert_eq!(failure(&task), "vendor_auth");
-    assert_eq!((stub.received(&mark), stub.accepted(&mark)), (2, 1), "another key was tried");
+    // Refused when it is repeated: that says nothing about the first time, so it waits for its key.
+    for refusal in [Submit::BadKey, Submit::NoBalance] {
+        let mark = stub::marker();
+        stub.script(&mark, Script::submits([Submit::ErrorAfterAccept, refusal.clone()]));
+        let id = client.create("image", &picture("lab/keyed", &mark)).await;
+        let name = wait::until("a key set aside", SOON, || async {
+            let keys = states(&provider(&client, "lab").await);
+            keys.into_iter().find(|(_, state)| state == "parked").map(|(name, _)| name)
+        });
+        let (name, task) = (name.await, client.task(&id).await);
+        assert!(task["error"].is_null() && task["attention"].is_null(), "{refusal:?}: {task:#}");
+        assert_eq!((stub.received(&mark), stub.accepted(&mark)), (2, 1), "{refusal:?}");
+        // Its keys were tried a moment ago.
+        let try_all = || async { client.post("/api/v1/providers/lab/check", &json!({})).await.status == 200 };
+        wait::until("trial of the keys", SOON, || async { try_all().await.then_some(()) }).await;
+        let task = client.end_of(&id, SOON).await;
+        assert_eq!(task["status"], "completed", "{refusal:?}: {task:#}");
+        let account = (name == "LAB_API_KEY_2").then(|| SECOND.to_owned());
+        assert_eq!(
+            (stub.received(&mark), paid(&stub, &mark)),
+            (3, vec![account]),
+            "{refusal:?}: another key was tried"
+        );
+    }
     let mark = stub::marker();
     stub.script(&mark, Script::submits([Submit::ResetAfterAccept]));
     let id = client.create("image", &picture(PLAIN, &mark)).await;
@@ -210,6 +231,47 @@ async fn a_service_has_a_credential_of_its_own(rig: Rig) {
     assert_eq!((&models["image"][model]["enabled"], &models["image"][PLAIN]["enabled"]), (&json!(false), &json!(true)));
     let (_, task) = run(&client, &stub, PLAIN, Script::default()).await;
     assert_eq!(task["status"], "completed", "{task:#}");
+}
+
+/// The vendor gets a token that was made with the pair, and only its older service takes one.
+async fn a_pair_of_keys_signs_every_call(rig: Rig) {
+    let stub = Stub::start();
+    let pair = |home: &str, secret: &str| {
+        let launch = rig.replica(home).env("KLING_BASE_URL", stub.base_url("KLING_BASE_URL"));
+        let launch = launch.env("PIXEL_FETCH_ALLOW", "127.0.0.1").env("PIXEL_POLL_MIN_MS", 50);
+        launch.env("KLING_ACCESS_KEY", stub::KEY).env("KLING_SECRET_KEY", secret)
+    };
+    let server = pair("right", stub::SECRET).start().await;
+    let client = server.client();
+    assert_eq!(check(&client, "kling").await, pairs(&[("KLING_ACCESS_KEY", "ok")]));
+    for (kind, model, list) in [("image", "kling/kling-image-v3", "images"), ("video", "kling/kling-v2-6", "videos")] {
+        // Submitted, polled and fetched; then with a lost answer, which is looked up.
+        for (submit, searches) in [(Submit::Accept, 0), (Submit::ResetAfterAccept, 1)] {
+            let mark = stub::marker();
+            stub.script(&mark, Script::submits([submit.clone()]).polls(1));
+            let task = client.make(kind, &picture(model, &mark), SOON).await;
+            assert_eq!(task["status"], "completed", "{model} {submit:?}: {task:#}");
+            let url = task["result"][list][0]["url"].as_str().expect("a link");
+            assert!(client.get(url).await.status == 200 && stub.polls(&mark) >= 2, "{model} {submit:?}");
+            assert_eq!((stub.received(&mark), stub.accepted(&mark)), (1, 1), "{model} {submit:?}");
+            assert!(stub.simulator().counts(Some(&mark), None).searches >= searches, "{model} {submit:?}");
+        }
+    }
+    let models = client.get("/api/v1/models").await.data();
+    assert_eq!(models["video"]["kling/kling-3.0"]["enabled"], false, "the newer service takes no token");
+    assert_eq!(stub.violations(), Vec::<String>::new());
+    assert!(!server.logs().contains(stub::SECRET), "the secret stands in the log");
+    drop(server);
+
+    // The access key alone is no proof: with another secret nothing is accepted.
+    let server = pair("wrong", "another-secret").start().await;
+    let client = server.client();
+    let mark = stub::marker();
+    let id = client.create("image", &picture("kling/kling-image-v3", &mark)).await;
+    let task = client.end_of(&id, SOON).await;
+    assert_eq!((failure(&task).as_str(), stub.accepted(&mark)), ("vendor_auth", 0), "{task:#}");
+    assert_eq!(check(&client, "kling").await, pairs(&[("KLING_ACCESS_KEY", "refused")]));
+    assert!(!server.logs().contains("another-secret"), "the secret stands in the log");
 }
 
 async fn providers_say_how_they_are_doing(rig: Rig) {
@@ -287,6 +349,37 @@ async fn a_check_tells_good_keys_from_bad_ones(rig: Rig) {
     let task = client.make("image", &stored, SOON).await;
     let url = task["result"]["images"][0]["url"].as_str().expect("a link").to_owned();
     assert!(media::png_size(&client.get(&url).await.bytes).is_some());
+}
+
+async fn every_vendor_tells_good_keys_from_bad_ones(rig: Rig) {
+    let stub = Stub::start();
+    let launch = rig.server().every_vendor(&stub).wrong_keys().env("PIXVERSE_API_KEY_3", stub::EMPTY_KEY);
+    let server = launch.start().await;
+    let client = server.client();
+    let providers = client.get("/api/v1/providers").await.data();
+    let ids = providers["items"].as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("an id"));
+    let mut tried = 0;
+    for id in ids.filter(|id| *id != "sandbox") {
+        let data = client.post(&format!("/api/v1/providers/{id}/check"), &json!({})).await.data();
+        let keys = data["keys"].as_array().expect("a list");
+        assert!(keys.len() >= 2, "{id} has a good key and a bad one: {data:#}");
+        for key in keys {
+            let (name, why) = (key["key"].as_str().expect("a name"), key["message"].as_str().expect("a sentence"));
+            let expected = match (key["service"].as_str(), name) {
+                (Some("speech"), _) => ("cannot_be_checked", "no page of the vendor says"),
+                (_, "PIXVERSE_API_KEY_3") => ("refused", "has no balance or quota left"),
+                (_, name) if name.ends_with("_2") => ("refused", "does not accept the configured credential"),
+                _ => ("ok", "accepts the key"),
+            };
+            assert!(key["status"] == expected.0 && why.contains(expected.1), "{id}: {key:#}");
+            tried += 1;
+        }
+        let shown = provider(&client, id).await;
+        assert!(shown["enabled"] == true || shown["services"][0]["enabled"] == true, "{shown:#}");
+    }
+    assert!(tried >= 20, "only {tried} keys were tried");
+    assert_eq!((stub.received_in_all(), stub.violations()), (0, Vec::new()), "a trial submitted something");
+    assert!(!server.logs().contains("no-key-at-all") && !server.logs().contains(stub::KEY), "a key stands in the log");
 }
 
 async fn a_check_of_a_vendor_that_is_away_says_so(rig: Rig) {

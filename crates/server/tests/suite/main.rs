@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod alias;
 mod backup;
 mod bad_input;
 mod bounds;
@@ -26,6 +27,7 @@ mod lifecycle;
 mod media;
 mod models;
 mod objects;
+mod pixverse_service;
 mod replicas;
 mod retention;
 mod rolling;

@@ -1,22 +1,19 @@
 //! Reads the answers: an id, how a task stands, and what was made.
 
 use super::DIALECT;
-use crate::status::{is_plain, text};
+use crate::{call::accepted, status::text};
 use pixel_core::{
     Error, ErrorKind,
     request::Kind,
     vendor::{Answer, Job, Mark, Next, Output, Source},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const LINK_LIFETIME_S: u64 = 24 * 3600;
 
 pub(super) fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
-    let id = text(&answer.body, "/output/task_id");
-    match answer.is_success() && is_plain(id) {
-        true => Ok(Next::Wait(None, json!({ "task_id": id }))),
-        false => Err(DIALECT.error(job, answer)),
-    }
+    let next = accepted(answer.is_success(), "task_id", text(&answer.body, "/output/task_id"));
+    next.ok_or_else(|| DIALECT.error(job, answer))
 }
 
 pub(super) fn polled(job: &Job<'_>, mark: &Mark, answer: &Answer) -> Result<Next, Error> {

@@ -11,15 +11,16 @@ mod upload;
 mod video;
 
 use crate::{
+    call::{ask, free_get, paid},
     chat::Completions,
-    status::{Dialect, Said, free_get, text, word},
+    status::{Dialect, Said, text},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     chat::Relay,
     request::{Checked, Mode},
-    vendor::{Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
+    vendor::{Answer, Call, Credential, Field, HttpCall, Job, Mark, Next, Plan, Reply, Vendor},
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -31,20 +32,13 @@ const NO_TASK: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The blocking form answers when the result is made.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(300);
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seeds are below this.
 const SEEDS: u64 = 1 << 31;
 
 const DIALECT: Dialect = Dialect {
     name: "DashScope",
     // Two shapes: `{code, message}`, and `{error: {code, message}}` on its compatible paths.
-    said: |body| Said {
-        codes: [word(body, "/code"), word(body, "/error/code")],
-        message: match text(body, "/message") {
-            "" => text(body, "/error/message"),
-            message => message,
-        },
-    },
+    said: |body| Said::at(body, ["/code", "/error/code"], &["/message", "/error/message"]),
     codes: &[
         ("DataInspectionFailed", ErrorKind::ModerationBlocked),
         ("data_inspection_failed", ErrorKind::ModerationBlocked),
@@ -207,7 +201,7 @@ fn submit(job: &Job<'_>, uploaded: &[String]) -> Result<Call, Error> {
         Wire::Clip(style) => video::body(job, style, uploaded),
         Wire::Speech => speech::body(job),
     };
-    let mut call = call(job, &format!("{AIGC}{}", wire.path()), body);
+    let mut call = paid(job, &format!("{AIGC}{}", wire.path()), body);
     let mut enable = |name: &str| call.headers.push((name.to_owned(), Field::Plain("enable".to_owned())));
     if !uploaded.is_empty() {
         enable("x-dashscope-ossresourceresolve");
@@ -217,25 +211,6 @@ fn submit(job: &Job<'_>, uploaded: &[String]) -> Result<Call, Error> {
         false => enable("x-dashscope-async"),
     }
     Ok(Call::Http(Box::new(call)))
-}
-
-fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: vec![("authorization".to_owned(), job.credential.bearer())],
-        body,
-        repeat: Repeat::Never,
-        media: Vec::new(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
-    }
-}
-
-/// A call that costs nothing.
-fn ask(job: &Job<'_>, path: &str) -> Call {
-    let call = call(job, path, Body::Empty);
-    Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
 }
 
 fn poll(job: &Job<'_>, id: &str) -> Call {

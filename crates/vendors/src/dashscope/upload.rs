@@ -2,8 +2,8 @@
 //! policy is asked for, then the file is sent with it. Both are free, so a step that was lost begins
 //! again with the policy; its signature is not kept.
 
-use super::{DIALECT, Wire, ask as ask_free, submit, video, wire};
-use crate::status::text;
+use super::{DIALECT, Wire, submit, video, wire};
+use crate::{call, status::text};
 use pixel_core::{
     Error, ErrorKind,
     request::Role,
@@ -43,7 +43,7 @@ pub(super) fn is_open(job: &Job<'_>, mark: &Mark) -> bool {
 
 /// Asks for a policy. A file is open to the model only for which it was laid there.
 pub(super) fn ask(job: &Job<'_>) -> Result<Call, Error> {
-    Ok(ask_free(job, &format!("{POLICY}{}", video::model(job))))
+    Ok(call::ask(job, &format!("{POLICY}{}", video::model(job))))
 }
 
 pub(super) fn next(job: &Job<'_>, at: &Mark, reply: &Reply) -> Result<Next, Error> {

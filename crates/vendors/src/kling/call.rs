@@ -1,7 +1,7 @@
 //! Calls and how they prove who sends them.
 
 use crate::sign::jwt;
-use pixel_core::vendor::{Body, Field, HttpCall, Job, Leaving, Method, Repeat, Secret, Signer};
+use pixel_core::vendor::{Body, Credential, Field, HttpCall, Job, Leaving, Method, Repeat, Secret, Signer};
 use serde_json::json;
 use std::time::Duration;
 
@@ -16,23 +16,28 @@ pub fn submit(job: &Job<'_>, path: &str, body: Body, repeat: Repeat) -> HttpCall
 }
 
 pub fn get(job: &Job<'_>, path: &str) -> HttpCall {
-    let signer = Signer { credential: job.credential.clone(), hashes_body: false, sign: with_token };
-    let bearer = vec![("authorization".to_owned(), job.credential.bearer())];
+    free(job.credential, job.base_url, path)
+}
+
+/// A question outside any job, too.
+pub fn free(credential: &Credential, base_url: &str, path: &str) -> HttpCall {
+    let signer = Signer { credential: credential.clone(), hashes_body: false, sign: with_token };
+    let bearer = vec![("authorization".to_owned(), credential.bearer())];
     HttpCall {
         method: Method::Get,
-        url: format!("{}{path}", job.base_url),
-        headers: if is_signed(job) { Vec::new() } else { bearer },
+        url: format!("{base_url}{path}"),
+        headers: if is_signed(credential) { Vec::new() } else { bearer },
         body: Body::Empty,
         repeat: Repeat::Safe,
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
-        sign: is_signed(job).then_some(signer),
+        sign: is_signed(credential).then_some(signer),
     }
 }
 
 /// Whether the credential is an access key and its secret key, in place of one key.
-pub fn is_signed(job: &Job<'_>) -> bool {
-    job.credential.0.len() == 2
+pub fn is_signed(credential: &Credential) -> bool {
+    credential.0.len() == 2
 }
 
 /// A token of its own for each call.

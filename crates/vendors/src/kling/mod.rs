@@ -1,3 +1,4 @@
+// tidy: two generations of its API side by side, with words, shapes and a signature of their own
 //! Kling's API in two generations side by side, which differ in paths, words and shapes: a file
 //! each. The speech of the older one answers at once.
 
@@ -6,7 +7,7 @@ use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     request::{Checked, Mode, Role, Warning},
-    vendor::{Answer, Call, HttpCall, Job, Mark, Next, Output, Plan, Reply, Source, Vendor},
+    vendor::{Answer, Body, Call, Credential, HttpCall, Job, Mark, Method, Next, Output, Plan, Reply, Source, Vendor},
 };
 use serde_json::{Map, Value, json};
 use std::{slice, time::Duration};
@@ -135,6 +136,21 @@ impl Vendor for Kling {
         let id = tasks.iter().find(|task| text(task, ours) == job.reference).and_then(|task| id_of(wire, task));
         let id = id.ok_or_else(|| words::unclear(job, answer, NOT_SHOWN))?;
         Ok(Some(with_id(mark, id)))
+    }
+
+    /// The shortest list of tasks; each generation has its own.
+    fn check(&self, credential: &Credential, base_url: &str, service: Option<&str>) -> Option<HttpCall> {
+        Some(match service {
+            Some("legacy") => call::free(credential, base_url, "/v1/videos/text2video?pageNum=1&pageSize=1"),
+            _ => {
+                let body = Body::json(&json!({ "limit": 1 }));
+                HttpCall { method: Method::Post, body, ..call::free(credential, base_url, "/tasks") }
+            }
+        })
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        data(answer).map(|_| ()).ok_or_else(|| words::of_key(credential, answer))
     }
 }
 

@@ -3,8 +3,8 @@
 use super::call::is_signed;
 use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
-    Error, ErrorKind,
-    vendor::{Answer, Job},
+    Error, ErrorKind, Stamp,
+    vendor::{Answer, Credential, Job},
 };
 use std::borrow::Cow;
 
@@ -67,9 +67,22 @@ pub fn refused(job: &Job<'_>, answer: &Answer, was_accepted: bool) -> Error {
         _ if was_accepted && answer.status == 404 => unclear(job, answer, "it does not know the task yet"),
         // Our id is used once, so what was used before is this very submission: it can be searched.
         "1200" | "1201" if holds(reason, OUR_ID) && holds(reason, USED) => unclear(job, answer, reason),
-        // Out of its time, and the next call carries another.
-        "1003" | "1004" if is_signed(job) => DIALECT.because(job, answer, ErrorKind::VendorUnavailable, reason),
+        _ if is_untimely(job.credential, answer) => DIALECT.because(job, answer, ErrorKind::VendorUnavailable, reason),
         _ => DIALECT.error(job, answer),
+    }
+}
+
+/// A token out of its time: that is a clock's fault, and the next call carries another.
+fn is_untimely(credential: &Credential, answer: &Answer) -> bool {
+    is_signed(credential) && matches!(&*word(&answer.body, "/code"), "1003" | "1004")
+}
+
+/// What the answer to a key's check says of the key.
+pub fn of_key(credential: &Credential, answer: &Answer) -> Error {
+    let reason = text(&answer.body, "/message");
+    match is_untimely(credential, answer) {
+        true => DIALECT.worded(credential, Stamp::default(), answer, ErrorKind::VendorUnavailable, reason),
+        false => DIALECT.refusal(credential, Stamp::default(), answer),
     }
 }
 

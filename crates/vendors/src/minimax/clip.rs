@@ -1,8 +1,9 @@
 //! Clips of the first generation (Hailuo): a task, a file, and a link to the file, which lives an
 //! hour and is asked for again by the file's id.
 
-use super::{DIALECT, bad, extras, inputs, is_good, link, not_yet, question, shape, submitted};
+use super::{DIALECT, bad, extras, inputs, is_good, link, not_yet, shape, submitted};
 use crate::{
+    call::ask,
     inline::json_with_files,
     status::{is_plain, text, word},
 };
@@ -70,7 +71,7 @@ pub(super) fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Er
         ("", _, Reply::Due) => Err(DIALECT.gone()),
         ("", _, Reply::Answer(answer)) => submitted(job, answer),
         (task, "", Reply::Due) => {
-            Ok(Next::Send(question(job, &format!("/v1/query/video_generation?task_id={task}")), mark.clone()))
+            Ok(Next::Send(ask(job, &format!("/v1/query/video_generation?task_id={task}")), mark.clone()))
         }
         (task, "", Reply::Answer(answer)) => polled(job, task, mark, answer),
         (_, file, Reply::Due) => Ok(retrieve(job, file, mark.clone())),
@@ -105,7 +106,7 @@ fn failed(job: &Job<'_>, answer: &Answer) -> Error {
 }
 
 fn retrieve(job: &Job<'_>, file: &str, mark: Mark) -> Next {
-    Next::Send(question(job, &format!("/v1/files/retrieve?file_id={file}")), mark)
+    Next::Send(ask(job, &format!("/v1/files/retrieve?file_id={file}")), mark)
 }
 
 fn retrieved(job: &Job<'_>, mark: &Mark, answer: &Answer) -> Result<Next, Error> {

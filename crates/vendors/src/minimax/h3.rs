@@ -1,8 +1,9 @@
 //! Clips of the second generation (H3): one task, whose answer holds the link. The vendor's list of
 //! tasks names nothing of ours, so that a lost submission cannot be told from another in it.
 
-use super::{DIALECT, bad, extras, inputs, link, not_yet, question, shape, submitted};
+use super::{DIALECT, bad, extras, inputs, link, not_yet, shape, submitted};
 use crate::{
+    call::ask,
     inline::json_with_files,
     status::{text, word},
 };
@@ -92,9 +93,7 @@ pub(super) fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Er
     match (text(mark, "/task_id"), reply) {
         ("", Reply::Due) => Err(DIALECT.gone()),
         ("", Reply::Answer(answer)) => submitted(job, answer),
-        (task, Reply::Due) => {
-            Ok(Next::Send(question(job, &format!("/v2/query/video_generation/{task}")), mark.clone()))
-        }
+        (task, Reply::Due) => Ok(Next::Send(ask(job, &format!("/v2/query/video_generation/{task}")), mark.clone())),
         (_, Reply::Answer(answer)) => polled(job, mark, answer),
     }
 }

@@ -10,19 +10,20 @@ mod inputs;
 mod shape;
 mod speech;
 
-use crate::chat::Completions;
-use crate::status::{Dialect, Said, is_plain, text, word};
+use crate::{
+    call::{accepted, free_get, paid},
+    chat::Completions,
+    status::{Dialect, Said, text, word},
+};
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     catalog::Model,
     chat::Relay,
     request::Checked,
-    vendor::{Answer, Body, Call, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor},
+    vendor::{Answer, Call, Credential, HttpCall, Job, Mark, Next, Output, Plan, Reply, Source, Vendor},
 };
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, time::Duration};
-
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+use std::borrow::Cow;
 
 static CHAT: Completions = Completions(&DIALECT);
 
@@ -110,10 +111,10 @@ impl Vendor for MiniMax {
 
     fn first(&self, job: &Job<'_>) -> Result<(Call, Mark), Error> {
         let call = match job.card.form.as_str() {
-            "video-generation" => submission(job, clip::PATH, clip::body(job)?),
-            "video-generation-v2" => submission(job, h3::PATH, h3::body(job)?),
+            "video-generation" => paid(job, clip::PATH, clip::body(job)?),
+            "video-generation-v2" => paid(job, h3::PATH, h3::body(job)?),
             "t2a" => speech::call(job),
-            _ => submission(job, image::PATH, image::body(job)?),
+            _ => paid(job, image::PATH, image::body(job)?),
         };
         Ok((Call::Http(Box::new(call)), json!({})))
     }
@@ -127,26 +128,18 @@ impl Vendor for MiniMax {
             (_, Reply::Answer(answer)) => image::made(job, mark, answer),
         }
     }
-}
 
-/// A call that costs money.
-fn submission(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: vec![("authorization".to_owned(), job.credential.bearer())],
-        body,
-        repeat: Repeat::Never,
-        media: Vec::new(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
+    /// The shortest list of clips. Only the second generation has one.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        Some(free_get(credential, format!("{base_url}/v2/query/video_generation?page_num=1&page_size=1")))
     }
-}
 
-/// A question about a task or a file.
-fn question(job: &Job<'_>, path: &str) -> Call {
-    let call = submission(job, path, Body::Empty);
-    Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        match is_good(answer) {
+            true => Ok(()),
+            false => Err(DIALECT.refusal(credential, Stamp::default(), answer)),
+        }
+    }
 }
 
 /// Parameters by the vendor's own names, as the model's entry lists them.
@@ -157,11 +150,8 @@ fn extras(job: &Job<'_>) -> Map<String, Value> {
 
 /// The answer to the submission of a task.
 fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
-    let id = word(&answer.body, "/task_id");
-    match is_good(answer) && is_plain(&id) {
-        true => Ok(Next::Wait(None, json!({ "task_id": id }))),
-        false => Err(bad(job, answer, "it names no task")),
-    }
+    let next = accepted(is_good(answer), "task_id", &word(&answer.body, "/task_id"));
+    next.ok_or_else(|| bad(job, answer, "it names no task"))
 }
 
 /// Whether nothing in an answer says that something went wrong.

@@ -1,7 +1,7 @@
 //! Speech: one blocking call, the sound as hex inside its answer.
 
-use super::{bad, extras, is_good, link, submission};
-use crate::status::text;
+use super::{bad, extras, is_good, link};
+use crate::{call::paid, status::text};
 use pixel_core::{
     Error,
     request::{Checked, Warning},
@@ -47,7 +47,7 @@ pub(super) fn call(job: &Job<'_>) -> HttpCall {
                        "voice_setting": own, "audio_setting": sound, "output_format": "hex" });
     fields.extend(body.as_object().cloned().into_iter().flatten());
     let media = vec![MediaAt::Json { pointer: "/data/audio".to_owned(), encoding: Encoding::Hex }];
-    HttpCall { media, ..submission(job, PATH, Body::json(&Value::Object(fields))) }
+    HttpCall { media, ..paid(job, PATH, Body::json(&Value::Object(fields))) }
 }
 
 pub(super) fn made(job: &Job<'_>, mark: &Mark, answer: &Answer) -> Result<Next, Error> {

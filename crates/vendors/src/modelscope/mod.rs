@@ -2,28 +2,27 @@
 //! but every submission counts against the day, and none can be looked up by a reference of ours.
 
 use crate::{
+    call::{accepted, free_get, paid, question},
     chat::Completions,
     inline::json_with_files,
-    status::{Dialect, Said, is_plain, text, word},
+    status::{Dialect, Said, text, word},
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     chat::Relay,
     request::{Checked, Lora, Warning},
-    vendor::{
-        Answer, Body, Call, Field, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source, Vendor,
-    },
+    vendor::{Answer, Body, Call, Credential, Field, HttpCall, Job, Mark, Next, Output, Plan, Reply, Source, Vendor},
 };
 use serde_json::{Map, Value, json};
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 mod loras;
 
 const SUBMIT: &str = "/v1/images/generations";
 const TASKS: &str = "/v1/tasks/";
+const NO_TASK: &str = "0";
 
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seeds are below this.
 const SEEDS: u64 = 1 << 31;
 /// A longer one is refused.
@@ -38,14 +37,7 @@ static CHAT: Completions = Completions(&DIALECT);
 const DIALECT: Dialect = Dialect {
     name: "ModelScope",
     // Two shapes: `{errors: {message}}` of pictures, and `{error: {code, message}}`.
-    said: |body| Said {
-        codes: [word(body, "/error/code"), Cow::Borrowed("")],
-        message: ["/errors/message", "/error/message", "/message"]
-            .into_iter()
-            .map(|at| text(body, at))
-            .find(|message| !message.is_empty())
-            .unwrap_or_default(),
-    },
+    said: |body| Said::at(body, ["/error/code", "/code"], &["/errors/message", "/error/message", "/message"]),
     codes: &[("limit_burst_rate", ErrorKind::RateLimited), ("limit_requests", ErrorKind::RateLimited)],
 };
 
@@ -92,7 +84,7 @@ impl Vendor for ModelScope {
     }
 
     fn first(&self, job: &Job<'_>) -> Result<(Call, Mark), Error> {
-        let mut call = call(job, SUBMIT, body(job));
+        let mut call = paid(job, SUBMIT, body(job));
         call.headers.push(("x-modelscope-async-mode".to_owned(), Field::Plain("true".to_owned())));
         Ok((Call::Http(Box::new(call)), json!({})))
     }
@@ -105,6 +97,21 @@ impl Vendor for ModelScope {
             (_, Reply::Answer(answer)) => polled(job, mark, answer),
         }
     }
+
+    /// A task that never was. The list of models would not do: no page says that it asks for the token.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        let mut call = free_get(credential, format!("{base_url}{TASKS}{NO_TASK}"));
+        call.headers.push(task_type());
+        Some(call)
+    }
+
+    /// What is not found was looked for, and so the token was known.
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        match matches!(answer.status, 400 | 404) && answer.body.is_object() {
+            true => Ok(()),
+            false => DIALECT.checked(credential, answer),
+        }
+    }
 }
 
 /// A model that edits makes nothing from a text alone, and the picture has its own size.
@@ -112,23 +119,14 @@ fn edits(card: &Model) -> bool {
     card.ref_images > 0
 }
 
-fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: vec![("authorization".to_owned(), job.credential.bearer())],
-        body,
-        repeat: Repeat::Never,
-        media: Vec::new(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
-    }
+fn poll(job: &Job<'_>, id: &str) -> Call {
+    let mut call = question(job, &format!("{TASKS}{id}"));
+    call.headers.push(task_type());
+    Call::Http(Box::new(call))
 }
 
-fn poll(job: &Job<'_>, id: &str) -> Call {
-    let mut call = call(job, &format!("{TASKS}{id}"), Body::Empty);
-    call.headers.push(("x-modelscope-task-type".to_owned(), Field::Plain("image_generation".to_owned())));
-    Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
+fn task_type() -> (String, Field) {
+    ("x-modelscope-task-type".to_owned(), Field::Plain("image_generation".to_owned()))
 }
 
 fn body(job: &Job<'_>) -> Body {
@@ -161,11 +159,8 @@ fn body(job: &Job<'_>) -> Body {
 
 fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
     // Captures show a `task_status` here too, and even a success of it means the submission only.
-    let id = word(&answer.body, "/task_id");
-    match answer.is_success() && is_plain(&id) {
-        true => Ok(Next::Wait(None, json!({ "task_id": id }))),
-        false => Err(refused(job, answer)),
-    }
+    let next = accepted(answer.is_success(), "task_id", &word(&answer.body, "/task_id"));
+    next.ok_or_else(|| refused(job, answer))
 }
 
 fn refused(job: &Job<'_>, answer: &Answer) -> Error {

@@ -7,8 +7,9 @@ mod speech;
 mod videos;
 
 use crate::{
+    call::{free_get, paid},
     chat::Completions,
-    status::{Dialect, Said, free_get, text, word},
+    status::{Dialect, Said},
 };
 use pixel_core::{
     Error, ErrorKind,
@@ -17,8 +18,8 @@ use pixel_core::{
     request::Checked,
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Method, Next, Output, Plan,
-        Repeat, Reply, Source, Vendor,
+        Answer, Body, Call, Credential, FormField, FormValue, HttpCall, Job, Mark, MediaAt, Next, Output, Plan, Reply,
+        Source, Vendor,
     },
 };
 use serde_json::{Map, Value, json};
@@ -26,10 +27,7 @@ use std::time::Duration;
 
 const DIALECT: Dialect = Dialect {
     name: "OpenAI",
-    said: |body| Said {
-        codes: [word(body, "/error/code"), word(body, "/error/type")],
-        message: text(body, "/error/message"),
-    },
+    said: |body| Said::at(body, ["/error/code", "/error/type"], &["/error/message"]),
     codes: &[
         ("moderation_blocked", ErrorKind::ModerationBlocked),
         ("content_policy_violation", ErrorKind::ModerationBlocked),
@@ -108,18 +106,9 @@ impl Vendor for OpenAi {
     }
 }
 
-/// A paid call.
+/// A paid call whose answer may hold media.
 fn call(job: &Job<'_>, path: &str, body: Body, media: Option<MediaAt>) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: vec![("authorization".to_owned(), job.credential.bearer())],
-        body,
-        repeat: Repeat::Never,
-        media: media.into_iter().collect(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
-    }
+    HttpCall { media: media.into_iter().collect(), ..paid(job, path, body) }
 }
 
 /// What the card lists and the caller gave.

@@ -2,15 +2,17 @@
 //! repeated for as long as the server keeps it.
 
 use super::{DIALECT, call, extras, multipart, refused, size, whole};
-use crate::status::{is_plain, text};
+use crate::{
+    call::{accepted, ask, question},
+    status::text,
+};
 use pixel_core::{
     Error, ErrorKind,
-    vendor::{Answer, Body, Call, HttpCall, Job, Mark, MediaAt, Method, Next, Repeat, Reply},
+    vendor::{Answer, Body, Call, HttpCall, Job, Mark, MediaAt, Next, Reply},
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 const CONTENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(super) fn first(job: &Job<'_>) -> HttpCall {
@@ -46,7 +48,7 @@ pub(super) fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Er
         ("", Reply::Due) => Err(DIALECT.gone()),
         ("", Reply::Answer(answer)) => created(job, answer),
         (id, Reply::Due) if is_done => Ok(Next::Send(content(job, id), mark.clone())),
-        (id, Reply::Due) => Ok(Next::Send(free(job, &format!("/videos/{id}"), POLL_TIMEOUT, None), mark.clone())),
+        (id, Reply::Due) => Ok(Next::Send(ask(job, &format!("/videos/{id}")), mark.clone())),
         (_, Reply::Answer(answer)) if answer.status == 404 => {
             // Which may only mean that not every server of it has heard.
             Err(DIALECT.because(job, answer, ErrorKind::Unclear, "it does not know the job, or its file"))
@@ -58,11 +60,8 @@ pub(super) fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Er
 }
 
 fn created(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
-    let id = text(&answer.body, "/id");
-    match answer.is_success() && is_plain(id) {
-        true => Ok(Next::Wait(None, json!({ "video_id": id }))),
-        false => Err(refused(job, answer)),
-    }
+    let next = accepted(answer.is_success(), "video_id", text(&answer.body, "/id"));
+    next.ok_or_else(|| refused(job, answer))
 }
 
 fn polled(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next, Error> {
@@ -78,11 +77,6 @@ fn polled(job: &Job<'_>, id: &str, mark: &Mark, answer: &Answer) -> Result<Next,
 }
 
 fn content(job: &Job<'_>, id: &str) -> Call {
-    free(job, &format!("/videos/{id}/content"), CONTENT_TIMEOUT, Some(MediaAt::Body))
-}
-
-/// A call that costs nothing.
-fn free(job: &Job<'_>, path: &str, timeout: Duration, media: Option<MediaAt>) -> Call {
-    let call = call(job, path, Body::Empty, media);
-    Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout, ..call }))
+    let call = question(job, &format!("/videos/{id}/content"));
+    Call::Http(Box::new(HttpCall { timeout: CONTENT_TIMEOUT, media: vec![MediaAt::Body], ..call }))
 }

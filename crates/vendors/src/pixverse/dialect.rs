@@ -2,9 +2,10 @@
 
 use crate::status::{Dialect, Said, text, word};
 use pixel_core::{
-    Error, ErrorKind,
-    vendor::{Answer, Job},
+    Error, ErrorKind, Stamp,
+    vendor::{Answer, Credential, Job},
 };
+use serde_json::Value;
 use std::{borrow::Cow, time::Duration};
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -42,7 +43,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ("500054", ErrorKind::ModerationBlocked),
         ("500060", ErrorKind::VendorRefused),
         ("500063", ErrorKind::ModerationBlocked),
-        ("500064", ErrorKind::VendorLost),
+        ("500064", ErrorKind::VendorDeleted),
         // One of the few that prove that nothing was made.
         ("500069", ErrorKind::VendorUnavailable),
         ("500070", ErrorKind::VendorRefused),
@@ -69,6 +70,20 @@ pub(super) fn error(job: &Job<'_>, answer: &Answer) -> Error {
 /// Whether the vendor did what it was asked. HTTP 200 alone says nothing.
 pub(super) fn is_good(answer: &Answer) -> bool {
     answer.is_success() && word(&answer.body, "/ErrCode") == "0"
+}
+
+/// What the answer with the balance says of the key. No page confirms the names of its fields, so
+/// that only credits that are there and are nothing count.
+pub(super) fn of_key(credential: &Credential, answer: &Answer) -> Result<(), Error> {
+    let wrong = |kind, reason| DIALECT.worded(credential, Stamp::default(), answer, kind, reason);
+    let credits = ["/Resp/credit_monthly", "/Resp/credit_package"].map(|at| answer.body.pointer(at));
+    match is_good(answer) {
+        false => Err(DIALECT.refusal(credential, Stamp::default(), answer)),
+        true if credits.iter().all(|credit| credit.and_then(Value::as_f64) == Some(0.0)) => {
+            Err(wrong(ErrorKind::VendorBalance, "no credits are left"))
+        }
+        true => Ok(()),
+    }
 }
 
 /// An id, which may be beyond 2^53, as text: it goes into addresses, and into bodies as a number.

@@ -17,8 +17,8 @@ use pixel_core::{
     request::{Checked, Role},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Field, FormField, FormValue, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan,
-        Repeat, Reply, Signer, Source, Vendor,
+        Answer, Body, Call, Credential, Field, FormField, FormValue, HttpCall, Job, Leaving, Mark, Method, Next,
+        Output, Plan, Repeat, Reply, Signer, Source, Vendor,
     },
 };
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ const REFUSED_WAIT: Duration = Duration::from_secs(2);
 /// The numbers of a task's state that end it without a result. Every other is "generating": some
 /// are documented so (2, 3, 5), one is read in contrary ways (10), and one may be new.
 const ENDS: [(&str, ErrorKind, &str); 4] = [
-    ("6", ErrorKind::VendorLost, "the video was deleted"),
+    ("6", ErrorKind::VendorDeleted, "the video was deleted"),
     ("7", ErrorKind::ModerationBlocked, "the video did not pass the moderation of its contents"),
     ("8", ErrorKind::VendorFailed, "the generation failed"),
     ("9", ErrorKind::VendorFailed, "the generation failed"),
@@ -82,6 +82,16 @@ impl Vendor for PixVerse {
             (id, Reply::Answer(answer)) => polled(job, id, mark, answer),
         }
     }
+
+    /// The balance.
+    fn check(&self, credential: &Credential, base_url: &str, _service: Option<&str>) -> Option<HttpCall> {
+        let call = call_with(credential, base_url, "/account/balance", Body::Empty);
+        Some(HttpCall { method: Method::Get, ..call })
+    }
+
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        dialect::of_key(credential, answer)
+    }
 }
 
 fn form_of(job: &Job<'_>) -> Result<&'static Form, Error> {
@@ -109,16 +119,20 @@ fn send((call, mark): (Call, Mark)) -> Next {
 }
 
 fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    let key = job.credential.0.first().cloned();
+    call_with(job.credential, job.base_url, path, body)
+}
+
+fn call_with(credential: &Credential, base_url: &str, path: &str, body: Body) -> HttpCall {
+    let key = credential.0.first().cloned();
     HttpCall {
         method: Method::Post,
-        url: format!("{}{PREFIX}{path}", job.base_url),
+        url: format!("{base_url}{PREFIX}{path}"),
         headers: key.map(|key| ("api-key".to_owned(), Field::Secret(key))).into_iter().collect(),
         body,
         repeat: Repeat::Safe,
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
-        sign: Some(Signer { credential: job.credential.clone(), hashes_body: false, sign: trace }),
+        sign: Some(Signer { credential: credential.clone(), hashes_body: false, sign: trace }),
     }
 }
 

@@ -1,11 +1,11 @@
 //! How each service words its errors. A code that means several things is told apart by a part of
 //! its message, before the table of plain codes is asked.
 
-use crate::status::{Dialect, Said, text, word};
+use crate::status::{Dialect, Said};
 use ErrorKind::{ModerationBlocked, RateLimited, Unclear, VendorAuth, VendorBalance, VendorRefused, VendorUnavailable};
 use pixel_core::{
-    Error, ErrorKind,
-    vendor::{Answer, Job},
+    Error, ErrorKind, Stamp,
+    vendor::{Answer, Credential, Job},
 };
 
 pub struct Words {
@@ -17,13 +17,18 @@ pub struct Words {
 impl Words {
     /// The error that an answer amounts to.
     pub fn error(&self, job: &Job<'_>, answer: &Answer) -> Error {
+        self.refusal(job.credential, job.now, answer)
+    }
+
+    /// The same outside a job.
+    pub fn refusal(&self, credential: &Credential, now: Stamp, answer: &Answer) -> Error {
         let said = (self.dialect.said)(&answer.body);
         let message = said.message.to_lowercase();
         let is_meant =
             |(code, part, _): &&(&str, &str, ErrorKind)| said.codes.iter().any(|c| c == code) && message.contains(part);
         match self.by_message.iter().find(is_meant) {
-            Some((_, _, kind)) => self.dialect.because(job, answer, *kind, said.message),
-            None => self.dialect.error(job, answer),
+            Some((_, _, kind)) => self.dialect.worded(credential, now, answer, *kind, said.message),
+            None => self.dialect.refusal(credential, now, answer),
         }
     }
 }
@@ -31,10 +36,7 @@ impl Words {
 pub static ARK: Words = Words {
     dialect: Dialect {
         name: "Volcengine Ark",
-        said: |body| Said {
-            codes: [word(body, "/error/code"), word(body, "/error/type")],
-            message: text(body, "/error/message"),
-        },
+        said: |body| Said::at(body, ["/error/code", "/error/type"], &["/error/message"]),
         codes: &[
             ("InvalidParameter", VendorRefused),
             ("MissingParameter", VendorRefused),
@@ -84,13 +86,7 @@ pub static ARK: Words = Words {
 pub static SPEECH: Words = Words {
     dialect: Dialect {
         name: "Doubao speech",
-        said: |body| Said {
-            codes: [word(body, "/code"), word(body, "/header/code")],
-            message: match text(body, "/message") {
-                "" => text(body, "/header/message"),
-                message => message,
-            },
-        },
+        said: |body| Said::at(body, ["/code", "/header/code"], &["/message", "/header/message"]),
         codes: &[
             ("40402003", VendorRefused),
             ("45000000", VendorRefused),
@@ -116,12 +112,9 @@ pub static VISUAL: Words = Words {
     dialect: Dialect {
         name: "Jimeng",
         // The gateway before the service has an envelope of its own.
-        said: |body| Said {
-            codes: [word(body, "/code"), word(body, "/ResponseMetadata/Error/Code")],
-            message: match text(body, "/message") {
-                "" => text(body, "/ResponseMetadata/Error/Message"),
-                message => message,
-            },
+        said: |body| {
+            let (code, message) = ("/ResponseMetadata/Error/Code", "/ResponseMetadata/Error/Message");
+            Said::at(body, ["/code", code], &["/message", message])
         },
         codes: &[
             ("50411", ModerationBlocked),

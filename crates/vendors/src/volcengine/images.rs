@@ -1,8 +1,8 @@
 //! Ark's pictures (Seedream): one blocking call that answers with links. A lost answer cannot be
 //! asked for again and is charged.
 
-use super::{LINK_LIFETIME_S, errors::ARK, flag, insert, submit};
-use crate::{inline::json_with_files, status::text};
+use super::{LINK_LIFETIME_S, errors::ARK, flag, insert};
+use crate::{call::paid, inline::json_with_files, status::text};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -61,9 +61,7 @@ pub fn first(job: &Job<'_>) -> (HttpCall, Mark) {
     let search = flag(request, "web_search").filter(|is_wanted| *is_wanted);
     insert(&mut body, "tools", search.map(|_| json!([{ "type": "web_search" }])));
     let files: Vec<_> = inputs.iter().enumerate().map(|(at, input)| (format!("/image/{at}"), input)).collect();
-    let mut call = submit(job, PATH, json_with_files(&Value::Object(body), &files));
-    call.headers.push(("authorization".to_owned(), job.credential.bearer()));
-    (call, Mark::Null)
+    (paid(job, PATH, json_with_files(&Value::Object(body), &files)), Mark::Null)
 }
 
 pub fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {

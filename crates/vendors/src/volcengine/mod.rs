@@ -8,20 +8,18 @@ mod speech;
 mod video;
 mod visual;
 
-use crate::{chat::Completions, status::text};
+use crate::{call::free_get, chat::Completions, status::text};
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     catalog::Model,
     chat::Relay,
     request::{Checked, Mode, Role, Warning},
-    vendor::{Body, Call, HttpCall, Job, Mark, Method, Next, Plan, Repeat, Reply, Vendor},
+    vendor::{Answer, Call, Credential, HttpCall, Job, Mark, Next, Plan, Reply, Vendor},
 };
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 /// Of the files behind Ark's links.
 const LINK_LIFETIME_S: u64 = 24 * 3600;
-const POLL_TIMEOUT: Duration = Duration::from_secs(30);
 
 static CHAT: Completions = Completions(&errors::ARK.dialect);
 
@@ -78,19 +76,27 @@ impl Vendor for Volcengine {
         // The services' ids differ in form; what else is in a mark names no job.
         Some(text(mark, "/task_id").to_owned()).filter(|id| !id.is_empty())
     }
-}
 
-/// A paid submission: no service knows a repeated key, or can be searched by a reference of ours.
-fn submit(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
-    HttpCall {
-        method: Method::Post,
-        url: format!("{}{path}", job.base_url),
-        headers: Vec::new(),
-        body,
-        repeat: Repeat::Never,
-        media: Vec::new(),
-        timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
-        sign: None,
+    fn check(&self, credential: &Credential, base_url: &str, service: Option<&str>) -> Option<HttpCall> {
+        match service {
+            Some("ark") => Some(free_get(credential, format!("{base_url}/api/v3/models?page_num=1&page_size=1"))),
+            Some("visual") => Some(visual::check(credential, base_url)),
+            _ => None,
+        }
+    }
+
+    fn uncheckable(&self, _service: Option<&str>) -> &'static str {
+        "The only speech call that costs nothing asks for a long text of one's own, and no page of the vendor says \
+         how the answer to a good key differs from that to a bad one: a task shows it."
+    }
+
+    /// The services that can be tried are told apart by how many values their credentials have.
+    fn checked(&self, credential: &Credential, answer: &Answer) -> Result<(), Error> {
+        match credential.0.len() {
+            2 => visual::checked(credential, answer),
+            _ if answer.is_success() => Ok(()),
+            _ => Err(errors::ARK.refusal(credential, Stamp::default(), answer)),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Doubao speech (V3): one blocking call. The answer is a row of JSON packets, each with a piece of
 //! the sound or a word about it; errors come as packets too, under HTTP 200.
 
-use super::{errors::SPEECH, insert, submit};
-use crate::status::text;
+use super::{errors::SPEECH, insert};
+use crate::{call::paid, status::text};
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
@@ -36,7 +36,7 @@ pub fn plan(request: &Checked, card: &Model) -> Result<Plan, Error> {
 }
 
 pub fn first(job: &Job<'_>) -> (HttpCall, Mark) {
-    let mut call = submit(job, PATH, Body::json(&body(job)));
+    let mut call = paid(job, PATH, Body::json(&body(job)));
     let secret = |at: usize| Secret::new(job.credential.0.get(at).map_or("", Secret::reveal));
     call.headers = vec![
         ("x-api-app-id".to_owned(), Field::Secret(secret(0))),

@@ -1,17 +1,18 @@
 //! Ark's clips (Seedance): a task that is submitted and polled. First frame, first and last frame,
 //! and references are three ways that exclude each other.
 
-use super::{LINK_LIFETIME_S, POLL_TIMEOUT, check_frames, errors::ARK, flag, insert, listed, seconds, seed, submit};
+use super::{LINK_LIFETIME_S, check_frames, errors::ARK, flag, insert, listed, seconds, seed};
 use crate::{
+    call::{accepted, ask, paid},
     inline::json_with_files,
-    status::{is_plain, text},
+    status::text,
 };
 use pixel_core::{
     Error, ErrorKind,
     catalog::Model,
     request::{Checked, Mode, Role, Warning},
     size::Size,
-    vendor::{Answer, Body, Call, HttpCall, Job, Mark, Method, Next, Output, Plan, Repeat, Reply, Source},
+    vendor::{Answer, HttpCall, Job, Mark, Next, Output, Plan, Reply, Source},
 };
 use serde_json::{Map, Value, json};
 
@@ -76,7 +77,7 @@ pub fn first(job: &Job<'_>) -> (HttpCall, Mark) {
     settings(job, &uses, &mut body);
     let places = kinds.iter().enumerate().map(|(at, kind)| format!("/content/{}/{kind}/url", at + 1));
     let files: Vec<_> = places.zip(job.inputs).collect();
-    (with_key(job, submit(job, TASKS, json_with_files(&Value::Object(body), &files))), json!({}))
+    (paid(job, TASKS, json_with_files(&Value::Object(body), &files)), json!({}))
 }
 
 fn kind_of(role: &str) -> &'static str {
@@ -112,31 +113,18 @@ fn settings(job: &Job<'_>, uses: &[&str], body: &mut Map<String, Value>) {
     insert(body, "execution_expires_after", Some(json!(expires_s)));
 }
 
-fn with_key(job: &Job<'_>, mut call: HttpCall) -> HttpCall {
-    call.headers.push(("authorization".to_owned(), job.credential.bearer()));
-    call
-}
-
 pub fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
     match (text(mark, "/task_id"), reply) {
         ("", Reply::Due) => Err(ARK.dialect.gone()),
         ("", Reply::Answer(answer)) => submitted(job, answer),
-        (id, Reply::Due) => Ok(Next::Send(poll(job, id), mark.clone())),
+        (id, Reply::Due) => Ok(Next::Send(ask(job, &format!("{TASKS}/{id}")), mark.clone())),
         (_, Reply::Answer(answer)) => polled(job, mark, answer),
     }
 }
 
-fn poll(job: &Job<'_>, id: &str) -> Call {
-    let call = with_key(job, submit(job, &format!("{TASKS}/{id}"), Body::Empty));
-    Call::Http(Box::new(HttpCall { method: Method::Get, repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
-}
-
 fn submitted(job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
-    let id = text(&answer.body, "/id");
-    match answer.is_success() && is_plain(id) {
-        true => Ok(Next::Wait(None, json!({ "task_id": id }))),
-        false => Err(ARK.error(job, answer)),
-    }
+    let next = accepted(answer.is_success(), "task_id", text(&answer.body, "/id"));
+    next.ok_or_else(|| ARK.error(job, answer))
 }
 
 fn polled(job: &Job<'_>, mark: &Mark, answer: &Answer) -> Result<Next, Error> {

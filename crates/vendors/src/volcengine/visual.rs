@@ -1,19 +1,20 @@
 //! The visual service (Jimeng): tasks, with every call signed as it leaves. The `req_key` names the
 //! model and the way in which it uses its pictures, and a poll needs it too.
 
-use super::{POLL_TIMEOUT, check_frames, errors::VISUAL, has, insert, listed, seconds, seed, submit};
+use super::{check_frames, errors::VISUAL, has, insert, listed, seconds, seed};
 use crate::{
+    call::{free_get, paid, question},
     inline::json_with_base64,
     sign::{hex, hmac, sha256_hex},
     status::{is_plain, text, word},
 };
 use pixel_core::{
-    Error, ErrorKind,
+    Error, ErrorKind, Stamp,
     catalog::Model,
     request::{Checked, Kind, Mode, Role, Warning},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Field, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan, Repeat, Reply, Secret,
+        Answer, Body, Call, Credential, Field, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan, Reply, Secret,
         Signer, Source,
     },
 };
@@ -64,7 +65,7 @@ pub fn first(job: &Job<'_>) -> (HttpCall, Mark) {
     let empty = (!pictures.is_empty()).then(|| json!(vec![Value::Null; pictures.len()]));
     insert(&mut body, "binary_data_base64", empty);
     let mark = json!({ "req_key": req_key });
-    (signed(job, submit(job, SUBMIT, with_pictures(body, &pictures))), mark)
+    (signed(job.credential, paid(job, SUBMIT, with_pictures(body, &pictures))), mark)
 }
 
 fn with_pictures(body: Map<String, Value>, pictures: &[&StoredInput]) -> Body {
@@ -73,8 +74,9 @@ fn with_pictures(body: Map<String, Value>, pictures: &[&StoredInput]) -> Body {
     json_with_base64(&Value::Object(body), &files)
 }
 
-fn signed(job: &Job<'_>, mut call: HttpCall) -> HttpCall {
-    call.sign = Some(Signer { credential: job.credential.clone(), hashes_body: true, sign });
+fn signed(credential: &Credential, mut call: HttpCall) -> HttpCall {
+    call.headers.clear();
+    call.sign = Some(Signer { credential: credential.clone(), hashes_body: true, sign });
     call
 }
 
@@ -88,11 +90,28 @@ pub fn next(job: &Job<'_>, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
 }
 
 fn poll(job: &Job<'_>, mark: &Mark) -> Call {
+    let call = HttpCall { method: Method::Post, body: poll_body(mark), ..question(job, RESULT) };
+    Call::Http(Box::new(signed(job.credential, call)))
+}
+
+fn poll_body(mark: &Mark) -> Body {
     // The vendor wants this one as a text that is JSON.
     let options = json!({ "return_url": true }).to_string();
-    let body = json!({ "req_key": mark["req_key"], "task_id": mark["task_id"], "req_json": options });
-    let call = signed(job, submit(job, RESULT, Body::json(&body)));
-    Call::Http(Box::new(HttpCall { repeat: Repeat::Safe, timeout: POLL_TIMEOUT, ..call }))
+    Body::json(&json!({ "req_key": mark["req_key"], "task_id": mark["task_id"], "req_json": options }))
+}
+
+/// Asks for a task that never was, of which the service says that it does not find it.
+pub fn check(credential: &Credential, base_url: &str) -> HttpCall {
+    let body = poll_body(&json!({ "req_key": "jimeng_t2i_v40", "task_id": "1" }));
+    let asked = free_get(credential, format!("{base_url}{RESULT}"));
+    signed(credential, HttpCall { method: Method::Post, body, ..asked })
+}
+
+pub fn checked(credential: &Credential, answer: &Answer) -> Result<(), Error> {
+    match answer.is_success() && word(&answer.body, "/code") == OK {
+        true => Ok(()),
+        false => Err(VISUAL.refusal(credential, Stamp::default(), answer)),
+    }
 }
 
 fn submitted(job: &Job<'_>, mark: &Mark, answer: &Answer) -> Result<Next, Error> {

@@ -2,9 +2,12 @@
 //! ended when nobody listens any more.
 
 use super::{PATH, chunks, question, told};
-use crate::support::{SOON, refusal, with};
+use crate::{
+    keys::provider,
+    support::{SOON, refusal, with},
+};
 use pixel_simulator::{Fault, Rule, Script, Span, Stage};
-use pixel_testkit::{Client, Rig, Server, Stub, client::Answer, on_sqlite, stub, wait};
+use pixel_testkit::{Client, Rig, Server, Stub, client::Answer, on_sqlite, server::Launch, stub, wait};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,6 +19,8 @@ on_sqlite!(
     a_vendor_answers_whole_and_streamed,
     refusals_are_told_and_nothing_is_sent_twice,
     a_refused_credential_parks_its_vendor,
+    what_a_key_is_refused_for_another_is_spared,
+    what_may_have_been_answered_stays_with_its_key,
     a_vendor_that_cannot_be_reached_is_unavailable,
     an_answer_that_breaks_off_ends_with_an_error,
     silence_ends_in_time,
@@ -26,6 +31,8 @@ on_sqlite!(
 
 const DASHSCOPE: &str = "dashscope/qwen-plus";
 const OPENAI: &str = "openai/gpt-6-luna";
+/// The key of another account.
+const SECOND: &str = "test-key-2";
 const VENDORS: [(&str, &str); 2] = [(DASHSCOPE, "qwen-plus"), (OPENAI, "gpt-6-luna")];
 
 /// What happens to the chats with this marker.
@@ -140,6 +147,85 @@ async fn a_refused_credential_parks_its_vendor(rig: Rig) {
             assert_eq!(stub.received(&mark), 1, "{message}");
         }
     }
+}
+
+/// The accounts that answered a marker, in order; the first one has no name.
+fn answered(stub: &Stub, mark: &str) -> Vec<Option<String>> {
+    stub.simulator().entries(Some(mark), None).into_iter().map(|entry| entry.account).collect()
+}
+
+fn two_keys(rig: &Rig, home: &str, stub: &Stub) -> Launch {
+    rig.replica(home).vendors(stub).env("OPENAI_API_KEY_2", SECOND)
+}
+
+async fn what_a_key_is_refused_for_another_is_spared(rig: Rig) {
+    let stub = Stub::start();
+    let second = vec![Some(SECOND.to_owned())];
+    for (kind, state) in [
+        (Fault::Unauthorized, "parked"),
+        (Fault::Forbidden, "parked"),
+        (Fault::PaymentRequired, "parked"),
+        (Fault::RateLimitSeconds, "limited"),
+    ] {
+        for is_streamed in [false, true] {
+            let name = format!("{}-{is_streamed}", kind.name());
+            let server = two_keys(&rig, &name, &stub).start().await;
+            let client = server.client();
+            let rule = Rule { wait: Some("600".to_owned()), ..Rule::new(kind, Stage::Submit) };
+            let (mark, answer) = struck(&client, &stub, OPENAI, is_streamed, rule.clone()).await;
+            let text = format!("You said: {mark}");
+            let came = match (answer.status, is_streamed) {
+                (200, true) => told(&chunks(&answer)),
+                (200, false) => answer.json()["choices"][0]["message"]["content"].as_str().expect("text").to_owned(),
+                _ => panic!("{name}: {}", answer.text()),
+            };
+            assert_eq!((came, stub.received(&mark)), (text, 2), "{name}");
+            assert_eq!(answered(&stub, &mark), second, "{name}");
+            let shown = provider(&client, "openai").await;
+            let states = [&shown["keys"][0]["state"], &shown["keys"][1]["state"]];
+            assert_eq!(states, [state, "ready"], "{name}: {shown:#}");
+
+            // It is known now, to tasks as well.
+            let mark = stub::marker();
+            assert_eq!(client.post(PATH, &question(OPENAI, &mark)).await.status, 200);
+            client.make("image", &json!({ "model": "openai/gpt-image-2", "prompt": mark }), SOON).await;
+            assert_eq!(answered(&stub, &mark), [second.clone(), second.clone()].concat(), "{name}");
+
+            // The other is refused as well: no third try, and nobody is asked any more.
+            let (mark, answer) = struck(&client, &stub, OPENAI, is_streamed, rule).await;
+            refusal(&answer, if kind == Fault::RateLimitSeconds { 429 } else { 503 });
+            refusal(&client.post(PATH, &question(OPENAI, &mark)).await, 503);
+            assert_eq!((stub.received(&mark), stub.accepted(&mark)), (1, 0), "{name}");
+        }
+    }
+    // What a task has learned spares a chat.
+    let server = two_keys(&rig, "task", &stub).start().await;
+    let client = server.client();
+    let mark = stub::marker();
+    script(&stub, &mark, [Rule::new(Fault::Unauthorized, Stage::Submit)]);
+    client.make("image", &json!({ "model": "openai/gpt-image-2", "prompt": mark }), SOON).await;
+    assert_eq!(client.post(PATH, &question(OPENAI, &mark)).await.status, 200);
+    assert_eq!((stub.received(&mark), answered(&stub, &mark)), (3, [second.clone(), second].concat()));
+    assert_eq!(stub.violations(), Vec::<String>::new());
+    assert!(!server.logs().contains(SECOND), "a key stands in the log");
+}
+
+async fn what_may_have_been_answered_stays_with_its_key(rig: Rig) {
+    let stub = Stub::start();
+    let server = two_keys(&rig, "server", &stub).start().await;
+    let client = server.client();
+    let unsure = [Fault::ErrorBeforeAccept, Fault::Reset, Fault::GarbageJson, Fault::GatewayTimeout, Fault::HtmlPage];
+    // Another key would be refused for these as well.
+    for kind in unsure.into_iter().chain([Fault::BadRequest, Fault::Moderation, Fault::NotFound]) {
+        for is_streamed in [false, true] {
+            let (mark, answer) = struck(&client, &stub, OPENAI, is_streamed, Rule::new(kind, Stage::Submit)).await;
+            assert!(answer.status >= 400, "{}: {}", kind.name(), answer.text());
+            assert_eq!(stub.received(&mark), 1, "{}: sent again", kind.name());
+        }
+    }
+    // Nor is anything sent again once the caller has heard a word.
+    let (mark, answer) = struck(&client, &stub, OPENAI, true, Rule::new(Fault::JobFailed, Stage::Poll)).await;
+    assert_eq!((answer.status, stub.received(&mark)), (200, 1));
 }
 
 async fn a_vendor_that_cannot_be_reached_is_unavailable(rig: Rig) {

@@ -1,6 +1,6 @@
 //! The newer generation: the model stands in the path. Clips only.
 
-use super::{CLIP_RATIOS, bad, clip_size, error, is_address, known_fields, must, object, one_of, picture_in};
+use super::{CLIP_RATIOS, bad, clip_size, error, good, is_address, known_fields, must, object, one_of, picture_in};
 use crate::{
     answer::Whole,
     vendor::{Ask, Asked, Facts, Order, Unit},
@@ -49,6 +49,17 @@ pub(super) fn submit(asked: &Asked, kind: &str, model: &str) -> Result<Ask, Whol
         body,
         ..Order::default()
     })))
+}
+
+/// `POST /tasks`: every field may be left out.
+pub(super) fn list(asked: &Asked) -> Result<Ask, Whole> {
+    let body = object(asked)?;
+    known_fields(&body, &["start_time", "end_time", "cursor", "limit", "filters"])?;
+    let limit = &body["limit"];
+    must(limit.is_null() || limit.as_u64().is_some_and(|limit| (1..=500).contains(&limit)), || {
+        bad("limit is invalid")
+    })?;
+    Ok(Ask::Said(good(&json!({ "result": [], "count": 0, "next_cursor": "", "has_more": false }))))
 }
 
 /// Their text; pictures are judged.

@@ -1,7 +1,7 @@
 //! The older generation: the model stands in the body, and a task is known at the path that took it
 //! only. Clips, pictures and speech.
 
-use super::{CLIP_RATIOS, bad, clip_size, links, must, object, one_of, picture_in, pictures_in};
+use super::{CLIP_RATIOS, bad, clip_size, good, links, must, object, one_of, picture_in, pictures_in};
 use crate::{
     answer::Whole,
     vendor::{Ask, Asked, Facts, Made, Order, Unit},
@@ -55,6 +55,25 @@ pub(super) fn read(asked: &Asked, path: &str) -> Result<Ask, Whole> {
         Some(("images", name)) => named(PICTURES, name).map_or(Ok(Ask::Nothing), |form| picture(asked, form)),
         _ => Ok(Ask::Nothing),
     }
+}
+
+/// Whether a path is one that tasks are taken at, which lists them too.
+pub(super) fn is_list(path: &str) -> bool {
+    path.split_once('/').is_some_and(|(kind, name)| match kind {
+        "videos" => CLIPS.contains(&name),
+        "images" => PICTURES.contains(&name),
+        _ => false,
+    })
+}
+
+pub(super) fn list(asked: &Asked) -> Result<Ask, Whole> {
+    let within = |name: &str, most: u32| match asked.parameter(name) {
+        Some(text) => text.parse().is_ok_and(|number: u32| (1..=most).contains(&number)),
+        None => true,
+    };
+    must(within("pageNum", 1000), || bad("pageNum is invalid"))?;
+    must(within("pageSize", 500), || bad("pageSize is invalid"))?;
+    Ok(Ask::Said(good(&json!([]))))
 }
 
 /// Clips of the older generation.

@@ -1,5 +1,5 @@
 //! Kling: clips by both generations of its API, pictures and speech by the older one. A task is
-//! asked for one at a time; the lists of tasks are not there.
+//! asked for one at a time; the lists of tasks judge what they are asked and are empty.
 
 use crate::{
     KEY, SECRET,
@@ -48,9 +48,11 @@ impl Vendor for Kling {
         }
         let path = asked.path.trim_matches('/');
         match (&asked.method, path.split_once('/')) {
+            (&Method::POST, None) if path == current::FORM => current::list(asked),
             (&Method::POST, Some(("v1", path))) => legacy::read(asked, path),
             (&Method::POST, Some((kind, model))) if current::takes(kind) => current::submit(asked, kind, model),
             (&Method::GET, None) if path == current::FORM => tasks(asked),
+            (&Method::GET, Some(("v1", path))) if legacy::is_list(path) => legacy::list(asked),
             (&Method::GET, Some(("v1", path))) => match path.rsplit_once('/') {
                 Some((_, id)) if is_own(id) => Ok(Ask::Poll(id.to_owned())),
                 Some((_, reference)) => Ok(Ask::Search(reference.to_owned())),

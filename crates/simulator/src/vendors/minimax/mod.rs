@@ -15,6 +15,7 @@ const CLIP: &str = "/v1/video_generation";
 const CLIP_STATE: &str = "/v1/query/video_generation";
 const FILE: &str = "/v1/files/retrieve";
 const CLIP_V2: &str = "/v2/video_generation";
+const LIST_V2: &str = "/v2/query/video_generation";
 const STATE_V2: &str = "/v2/query/video_generation/";
 const PICTURE: &str = "/v1/image_generation";
 const SPEECH: &str = "/v1/t2a_v2";
@@ -56,6 +57,13 @@ impl Vendor for MiniMax {
                 match file.and_then(|file| file.checked_sub(FILES)) {
                     Some(job) => Ok(Ask::Retrieve(job.to_string())),
                     None => Err(wrong(asked, "file_id is not known")),
+                }
+            }
+            (&Method::GET, LIST_V2) => {
+                let whole = |name: &str| asked.parameter(name).is_none_or(|text| text.parse::<u32>().is_ok());
+                match whole("page_num") && whole("page_size") {
+                    true => Ok(Ask::Said(Whole::json(200, &json!({ "items": [], "total": 0 })))),
+                    false => Err(wrong(asked, "page_num and page_size are numbers")),
                 }
             }
             (&Method::GET, path) => match path.strip_prefix(STATE_V2) {

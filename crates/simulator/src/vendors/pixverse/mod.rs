@@ -53,9 +53,12 @@ impl Vendor for PixVerse {
         match (&asked.method, path) {
             (&Method::POST, "/image/upload") => upload::picture(asked).map(Ask::Said),
             (&Method::POST, "/media/upload") => upload::media(asked).map(Ask::Said),
-            (&Method::GET, "/account/balance") => Ok(Ask::Said(yes(&json!({
-                "account_id": 302_325_299_692_608_u64, "credit_monthly": 15_000, "credit_package": 0,
-            })))),
+            (&Method::GET, "/account/balance") => {
+                let monthly = if asked.is_empty() { 0 } else { 15_000 };
+                Ok(Ask::Said(yes(&json!({
+                    "account_id": 302_325_299_692_608_u64, "credit_monthly": monthly, "credit_package": 0,
+                }))))
+            }
             (&Method::POST, path) => match check::form_at(path) {
                 Some(form) => submission(asked, trace, form),
                 None => Ok(Ask::Nothing),

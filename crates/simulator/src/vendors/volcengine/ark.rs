@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 const IMAGES: &str = "/api/v3/images/generations";
 const TASKS: &str = "/api/v3/contents/generations/tasks";
+const MODELS: &str = "/api/v3/models";
 /// Where the other services are.
 const SPEECH: &str = "/api/v3/tts/";
 const VISUAL: &str = "/";
@@ -50,6 +51,10 @@ impl Vendor for Ark {
         match (&asked.method, asked.path.as_str()) {
             (&Method::POST, IMAGES) => image(asked),
             (&Method::POST, TASKS) => video(asked),
+            (&Method::GET, MODELS) => {
+                let model = json!({ "id": "doubao-seedream-4-0-250828", "object": "model", "status": "Retiring" });
+                Ok(Ask::Said(Whole::json(200, &json!({ "object": "list", "data": [model] }))))
+            }
             (&Method::GET, path) => match path.strip_prefix(TASKS).and_then(|rest| rest.strip_prefix('/')) {
                 Some(id) if !id.is_empty() && !id.contains('/') => Ok(Ask::Poll(id.to_owned())),
                 _ => Ok(Ask::Nothing),

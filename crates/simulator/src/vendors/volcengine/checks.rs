@@ -22,14 +22,22 @@ struct Picture {
     formats: bool,
 }
 
+/// What most have in common.
+const PICTURE: Picture = Picture {
+    id: "",
+    presets: &[("2K", 2048), ("4K", 4096)],
+    pixels: (3_686_400, 16_777_216),
+    multiple: 1,
+    references: 14,
+    formats: false,
+};
+
 const PICTURES: &[Picture] = &[
     Picture {
         id: "doubao-seedream-5-0-260128",
         presets: &[("2K", 2048), ("3K", 3072), ("4K", 4096)],
-        pixels: (3_686_400, 16_777_216),
-        multiple: 1,
-        references: 14,
         formats: true,
+        ..PICTURE
     },
     Picture {
         id: "doubao-seedream-5-0-pro-260628",
@@ -39,21 +47,12 @@ const PICTURES: &[Picture] = &[
         references: 10,
         formats: true,
     },
-    Picture {
-        id: "doubao-seedream-4-5-251128",
-        presets: &[("2K", 2048), ("4K", 4096)],
-        pixels: (3_686_400, 16_777_216),
-        multiple: 1,
-        references: 14,
-        formats: false,
-    },
+    Picture { id: "doubao-seedream-4-5-251128", ..PICTURE },
     Picture {
         id: "doubao-seedream-4-0-250828",
         presets: &[("1K", 1024), ("2K", 2048), ("4K", 4096)],
         pixels: (921_600, 16_777_216),
-        multiple: 1,
-        references: 14,
-        formats: false,
+        ..PICTURE
     },
 ];
 
@@ -119,55 +118,25 @@ struct Clip {
     second: bool,
 }
 
+/// Of the second generation.
+const CLIP: Clip = Clip {
+    id: "",
+    seconds: (4, 15),
+    automatic: true,
+    levels: &["480p", "720p", "1080p", "4k"],
+    sound: true,
+    second: true,
+};
+/// Of the first.
+const FIRST: Clip = Clip { seconds: (4, 12), levels: &["480p", "720p", "1080p"], second: false, ..CLIP };
+
 const CLIPS: &[Clip] = &[
-    Clip {
-        id: "doubao-seedance-2-5-260628",
-        seconds: (4, 30),
-        automatic: true,
-        levels: &["480p", "720p", "1080p", "4k"],
-        sound: true,
-        second: true,
-    },
-    Clip {
-        id: "doubao-seedance-2-0-260128",
-        seconds: (4, 15),
-        automatic: true,
-        levels: &["480p", "720p", "1080p", "4k"],
-        sound: true,
-        second: true,
-    },
-    Clip {
-        id: "doubao-seedance-2-0-fast-260128",
-        seconds: (4, 15),
-        automatic: true,
-        levels: &["480p", "720p"],
-        sound: true,
-        second: true,
-    },
-    Clip {
-        id: "doubao-seedance-2-0-mini-260615",
-        seconds: (4, 15),
-        automatic: true,
-        levels: &["480p", "720p"],
-        sound: true,
-        second: true,
-    },
-    Clip {
-        id: "doubao-seedance-1-5-pro-251215",
-        seconds: (4, 12),
-        automatic: true,
-        levels: &["480p", "720p", "1080p"],
-        sound: true,
-        second: false,
-    },
-    Clip {
-        id: "doubao-seedance-1-0-pro-250528",
-        seconds: (2, 12),
-        automatic: false,
-        levels: &["480p", "720p", "1080p"],
-        sound: false,
-        second: false,
-    },
+    Clip { id: "doubao-seedance-2-5-260628", seconds: (4, 30), ..CLIP },
+    Clip { id: "doubao-seedance-2-0-260128", ..CLIP },
+    Clip { id: "doubao-seedance-2-0-fast-260128", levels: &["480p", "720p"], ..CLIP },
+    Clip { id: "doubao-seedance-2-0-mini-260615", levels: &["480p", "720p"], ..CLIP },
+    Clip { id: "doubao-seedance-1-5-pro-251215", ..FIRST },
+    Clip { id: "doubao-seedance-1-0-pro-250528", seconds: (2, 12), automatic: false, sound: false, ..FIRST },
 ];
 
 const RATIOS: [&str; 7] = ["16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive"];
