@@ -74,6 +74,10 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Signs in to a web page: the server's child, a line of JSON in and one out
+    #[cfg(feature = "browser")]
+    #[command(hide = true)]
+    Browser,
     /// Plays the vendors, for tests: counts what it accepts and misbehaves on command
     Simulate(simulate::Arguments),
 }
@@ -131,6 +135,8 @@ fn execute(command: Command, environment: &Environment) -> Outcome {
             print(&doctor::report(&checks, color))?;
             Ok(if doctor::is_fit(&checks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        #[cfg(feature = "browser")]
+        Command::Browser => Ok(pixel_browser::main(&environment.surroundings())),
         Command::Simulate(arguments) => simulate::run(arguments),
     }
 }

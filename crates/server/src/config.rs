@@ -67,6 +67,18 @@ impl Environment {
         std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
     }
 
+    /// What a browser may know of it.
+    #[cfg(feature = "browser")]
+    pub fn surroundings(&self) -> pixel_browser::Surroundings {
+        let value = |name: &str| self.get(name).filter(|value| !value.trim().is_empty());
+        let display = pixel_browser::Surroundings::DISPLAY.iter();
+        pixel_browser::Surroundings {
+            chromium: value("PIXEL_CHROMIUM").map(PathBuf::from),
+            path: value("PATH").unwrap_or_default().into(),
+            display: display.filter_map(|name| Some(((*name).to_owned(), value(name)?.into()))).collect(),
+        }
+    }
+
     /// Whether a variable has a value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| !value.trim().is_empty())

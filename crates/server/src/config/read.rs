@@ -37,6 +37,7 @@ pub fn settings(
         bucket,
         data,
         catalog: read.text("catalog", parse::optional_folder)?,
+        chromium: read.text("chromium", parse::optional_folder)?,
         public_url: read.text("public_url", parse::optional_address)?,
         sandbox_reason: read.sandbox_reason(sandbox, catalog, &vendors),
         sandbox,

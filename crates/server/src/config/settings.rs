@@ -16,6 +16,8 @@ pub struct Settings {
     pub bucket: Option<Bucket>,
     /// Folder of the operator's own catalogue files; `None` is in the data folder, where there need be none.
     pub catalog: Option<PathBuf>,
+    /// `None` is the one on the search path.
+    pub chromium: Option<PathBuf>,
     /// Without a slash at its end; `None` takes the address from each request.
     pub public_url: Option<String>,
     pub sandbox: bool,

@@ -17,6 +17,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("data", "PIXEL_DATA"),
     ("blobs", "PIXEL_BLOBS"),
     ("catalog", "PIXEL_CATALOG"),
+    ("chromium", "PIXEL_CHROMIUM"),
     ("public_url", "PIXEL_PUBLIC_URL"),
     ("sandbox", "PIXEL_SANDBOX"),
     ("workers", "PIXEL_WORKERS"),

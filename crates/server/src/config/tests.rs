@@ -181,6 +181,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_S3_STYLE", "host"),
         ("PIXEL_S3_ALLOW_HTTP", "yes"),
         ("PIXEL_CATALOG", "/c"),
+        ("PIXEL_CHROMIUM", "/b/chromium"),
         ("PIXEL_PUBLIC_URL", "https://p.example/x/"),
         ("PIXEL_SANDBOX", "1"),
         ("PIXEL_WORKERS", "5"),
@@ -226,6 +227,7 @@ fn every_variable_of_the_table_sets_its_setting() {
     assert_eq!((bucket.endpoint.as_deref(), bucket.region.as_str()), (Some("http://s3.lan:9000"), "garage"));
     assert_eq!(env(&[("PIXEL_BLOBS", "/b")]).settings().blobs, Path::new("/b"));
     assert_eq!(settings.catalog.as_deref(), Some(Path::new("/c")));
+    assert_eq!(settings.chromium.as_deref(), Some(Path::new("/b/chromium")));
     assert_eq!(settings.public_url.as_deref(), Some("https://p.example/x"));
     assert_eq!((settings.workers, settings.shutdown.as_secs(), settings.drain.as_secs()), (5, 4, 7));
     assert_eq!(settings.database.url.unwrap().reveal(), "postgres://u@h/d");
