@@ -62,6 +62,43 @@ pub struct Service {
     pub base_url: String,
     #[serde(default)]
     pub chat_path: Option<String>,
+    /// Set where a person's own account is used, as that person would.
+    #[serde(default)]
+    pub session: Option<Session>,
+}
+
+/// A service whose credential is a session: its holder signs in with a name and a password, or pastes
+/// a token. Of [`Service::key_env`] a set of two variables is name and password, a set of one the token.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// What the holder has to know before it is switched on.
+    pub notice: String,
+    pub web: Address,
+    /// The page on which its holder signs in, behind the address of [`Self::web`].
+    pub login_path: String,
+    /// Where inputs are laid.
+    pub upload: Address,
+    /// Submissions that may run at the same time with one account, and the variable that says so.
+    pub parallel: u32,
+    pub parallel_env: String,
+    /// The variable that shows the browser's window.
+    pub headless_env: String,
+}
+
+/// An address, and the variable that replaces it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    pub url: String,
+    pub env: String,
+}
+
+impl Session {
+    /// The addresses that adapters get with a job: of the pages, and of the store of inputs.
+    pub fn urls(&self) -> [&Address; 2] {
+        [&self.web, &self.upload]
+    }
 }
 
 impl VendorCard {
@@ -79,6 +116,7 @@ pub struct Account<'a> {
     /// Sets of variables; none where no key is needed.
     pub key_env: Vec<&'a [String]>,
     pub base_url: &'a str,
+    pub session: Option<&'a Session>,
 }
 
 impl VendorCard {
@@ -330,11 +368,13 @@ impl Catalog {
             service: None,
             key_env: if card.key_env.is_empty() { Vec::new() } else { vec![card.key_env.as_slice()] },
             base_url: &card.base_url,
+            session: None,
         });
         let services = card.services.iter().map(|service| Account {
             service: Some(&service.id),
             key_env: service.key_env.iter().map(Vec::as_slice).collect(),
             base_url: &service.base_url,
+            session: service.session.as_ref(),
         });
         own.into_iter().chain(services).collect()
     }

@@ -120,13 +120,26 @@ pub struct Error {
     pub detail: Option<String>,
     /// The vendor's own hint when to try again.
     pub retry_after: Option<Duration>,
+    /// What it says of the session that the credential stands for.
+    pub session: Option<SessionTrouble>,
+}
+
+/// Why a session is no longer what it was, where a credential is one: see `KeySource` of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionTrouble {
+    /// It is over, and may be renewed.
+    Expired,
+    /// Somebody else signed in, which ended it. Its holder decides.
+    Evicted,
+    /// The vendor wants to see a person. Its holder has to act.
+    Blocked,
 }
 
 impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         // Vendors' words come in here too: nothing of them may steer a terminal.
         let message: String = message.into().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self { kind, message, detail: None, retry_after: None }
+        Self { kind, message, detail: None, retry_after: None, session: None }
     }
 
     /// What the status of a key's trial says against the key, where nothing else tells.
@@ -142,6 +155,11 @@ impl Error {
 
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    pub fn with_session(mut self, trouble: Option<SessionTrouble>) -> Self {
+        self.session = trouble;
         self
     }
 

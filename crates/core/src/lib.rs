@@ -23,5 +23,5 @@ pub mod stamp;
 pub mod task;
 pub mod vendor;
 
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, SessionTrouble};
 pub use stamp::Stamp;

@@ -108,6 +108,8 @@ pub struct Job<'a> {
     pub credential: &'a Credential,
     /// Without a slash at its end.
     pub base_url: &'a str,
+    /// Further addresses of the service, in the order of [`crate::catalog::Session::urls`]; none for most.
+    pub urls: &'a [String],
     pub now: Stamp,
 }
 
@@ -118,6 +120,9 @@ pub type Mark = Value;
 #[derive(Clone, Debug)]
 pub enum Call {
     Http(Box<HttpCall>),
+    /// Asks whether a link that an answer holds leads to anything. It is guarded as every link is, and
+    /// free; the answer has a status and headers, and the status 0 where nothing answered.
+    Probe(String),
     Local(LocalWork),
 }
 
@@ -135,6 +140,17 @@ pub struct HttpCall {
     pub timeout: Duration,
     /// Headers that can be made only when the call leaves.
     pub sign: Option<Signer>,
+    /// Of a free call: others may have its answer.
+    pub share: Option<Share>,
+}
+
+/// Equal calls of one key are sent once, and every slot that waits gets the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// What is asked; the engine keeps those of different keys apart.
+    pub key: String,
+    /// An answer this young serves those who ask later, unless it began before they had submitted.
+    pub fresh: Duration,
 }
 
 /// Makes the headers that must be fresh at every send: signatures, short-lived tokens, trace ids.
@@ -165,6 +181,7 @@ pub struct Leaving<'a> {
 pub enum Method {
     Get,
     Post,
+    Put,
 }
 
 /// A header's value; the secret kind prints as stars.

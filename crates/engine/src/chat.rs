@@ -81,7 +81,7 @@ impl Line {
             let message = format!("No key of {} can be used now.", vendor.name);
             Error::new(ErrorKind::VendorUnavailable, message).with_retry_after(Some(wait))
         };
-        let at = lane.pick(account).map_err(no_key)?;
+        let at = lane.pick(account, "").map_err(no_key)?;
         let (account, key) = lane.key(at).ok_or_else(|| internal("a key that is gone"))?;
         Ok(Self {
             engine: engine.clone(),

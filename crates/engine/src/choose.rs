@@ -61,7 +61,7 @@ impl Cursor<'_> {
         let has_begun = is_bound || self.slot.key.is_some() || self.slot.state != SlotState::Ready { mark: None };
         if has_begun {
             let others = lane.keys_wait(account);
-            match lane.find(account, self.slot.key.as_deref()).map(|at| lane.take(at)) {
+            match lane.find(account, self.slot.key.as_deref()).map(|at| lane.take(at, &self.place())) {
                 Ok(Ok(())) => return Ok(Ok(())),
                 Ok(Err(wait)) if is_bound => return Ok(Err(wait)),
                 Ok(Err(wait)) if !others.is_zero() => return Ok(Err(wait.min(others))),
@@ -72,10 +72,29 @@ impl Cursor<'_> {
                 Ok(Err(_)) | Err(_) => self.begin_anew(),
             }
         }
-        Ok(lane.pick(account).map(|at| {
+        Ok(lane.pick(account, &self.place()).map(|at| {
             let name = lane.key(at).map(|(_, key)| key.name.clone());
             self.slot.key = name.filter(|name| !name.is_empty());
         }))
+    }
+
+    /// By what the slot's place with a key is known.
+    fn place(&self) -> String {
+        format!("{}-{}", self.run.claimed.lease.task, self.slot.first)
+    }
+
+    /// A slot that waits for its job keeps its place, also when it was begun before this start.
+    pub(crate) fn keep_place(&self) {
+        if let (Ok(lane), Some(at)) = (self.run.lane(), self.run.key(&self.slot)) {
+            lane.keep_place(at, &self.place());
+        }
+    }
+
+    /// A slot whose job does not run, or that is not to run, makes room for others.
+    pub(crate) fn leave_place(&self) {
+        if let (Ok((lane, account)), false) = (self.run.account(), self.takes_place()) {
+            lane.leave_place(account, &self.place());
+        }
     }
 
     /// What the key before has uploaded is of no use to another.

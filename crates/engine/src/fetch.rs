@@ -13,6 +13,7 @@ use crate::{
     turns::Turns,
 };
 use client::Clients;
+use pixel_core::vendor::Answer;
 use pixel_store::{
     blobs::{Blobs, StagedBlob},
     crash,
@@ -110,6 +111,15 @@ impl Fetcher {
         Ok(Self(Arc::new(Inner { guard, blobs, limits, clients, turns: Turns::default() })))
     }
 
+    /// Asks for the first byte of `url`: its status and its headers. No error speaks of a status.
+    pub async fn probe(&self, url: &str) -> Result<Answer, FetchError> {
+        let inner = &*self.0;
+        let first = Some("bytes=0-0");
+        // The whole body comes from servers that know no ranges; it is not read.
+        let answer = within(inner.limits.total, "The link did not end", inner.hop(url, first)).await??;
+        Ok(crate::door::head(&answer))
+    }
+
     /// Streams the body of `url` into a staged blob of at most `cap_bytes`.
     pub async fn fetch(&self, url: &str, cap_bytes: u64) -> Result<StagedBlob, FetchError> {
         let inner = &*self.0;
@@ -121,29 +131,35 @@ impl Fetcher {
 impl Inner {
     /// Follows redirects to an answer with status 200.
     async fn open(&self, text: &str) -> Result<Response, FetchError> {
+        let answer = self.hop(text, None).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer),
+            StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
+                Err(FetchError::Gone { status: answer.status().as_u16() })
+            }
+            other => unreachable(format!("The link answered with status {} instead of 200.", other.as_u16())),
+        }
+    }
+
+    /// Follows redirects to an answer that is none.
+    async fn hop(&self, text: &str, range: Option<&str>) -> Result<Response, FetchError> {
         let mut text = text.to_owned();
         for _ in 0..=self.limits.redirects {
             let url = self.guard.judge(&text)?;
-            let answer = within(self.limits.first_byte, "The link did not answer", self.ask(&url)).await??;
+            let answer = within(self.limits.first_byte, "The link did not answer", self.ask(&url, range)).await??;
             match answer.status() {
-                StatusCode::OK => return Ok(answer),
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
                 | StatusCode::TEMPORARY_REDIRECT
                 | StatusCode::PERMANENT_REDIRECT => text = target(&url, &answer)?,
-                StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                    return Err(FetchError::Gone { status: answer.status().as_u16() });
-                }
-                other => {
-                    return unreachable(format!("The link answered with status {} instead of 200.", other.as_u16()));
-                }
+                _ => return Ok(answer),
             }
         }
         unreachable(format!("The link redirects more than {} times.", self.limits.redirects))
     }
 
-    async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+    async fn ask(&self, url: &Url, range: Option<&str>) -> Result<Response, FetchError> {
         let client = match url.host() {
             Some(Host::Domain(name)) => {
                 let addrs = self.resolve(name, url.port_or_known_default().unwrap_or(0)).await?;
@@ -151,7 +167,9 @@ impl Inner {
             }
             _ => self.clients.literal(),
         };
-        let sent = client.get(url.clone()).send().await;
+        let request = client.get(url.clone());
+        let request = range.into_iter().fold(request, |request, range| request.header(header::RANGE, range));
+        let sent = request.send().await;
         sent.or_else(|why| match why.is_connect() || why.is_timeout() {
             true => unreachable(format!("The link could not be reached: {}.", cause(why))),
             // It was reached, and its answer is no whole one.

@@ -2,7 +2,7 @@
 //! each is found out anew.
 
 use crate::{
-    Account, Key, LaneOptions,
+    Account, Issued, Key, LaneOptions,
     keys::{KeyAt, KeyState, Ring},
 };
 use pixel_core::{Error, ErrorKind, Stamp, catalog::Model, error::Advice, request::Checked, vendor::Plan};
@@ -84,7 +84,7 @@ impl Lane {
         if let Some(why) = with_key.clone().find_map(|ring| ring.why_parked(now))
             && with_key.all(|ring| ring.why_parked(now).is_some())
         {
-            return LaneState::Parked(why.to_owned());
+            return LaneState::Parked(why);
         }
         match health.paused_until.filter(|until| *until > now) {
             Some(until) => LaneState::Paused(until - now),
@@ -142,14 +142,31 @@ impl Lane {
     }
 
     /// Chooses a key for a submission, each as often as its weight says; or says how long there is none.
-    pub(crate) fn pick(&self, account: usize) -> Result<KeyAt, Duration> {
-        let picked = self.ring(account, |ring| ring.pick(Instant::now()));
+    pub(crate) fn pick(&self, account: usize, slot: &str) -> Result<KeyAt, Duration> {
+        let picked = self.ring(account, |ring| ring.pick(slot, Instant::now()));
         picked.unwrap_or(Err(crate::keys::KEYLESS_WAIT)).map(|key| KeyAt { account, key })
     }
 
     /// Takes this very key for a submission, or says how long it may not be used.
-    pub(crate) fn take(&self, at: KeyAt) -> Result<(), Duration> {
-        self.ring(at.account, |ring| ring.take(at.key, Instant::now())).unwrap_or(Err(crate::keys::KEYLESS_WAIT))
+    pub(crate) fn take(&self, at: KeyAt, slot: &str) -> Result<(), Duration> {
+        self.ring(at.account, |ring| ring.take(at.key, slot, Instant::now())).unwrap_or(Err(crate::keys::KEYLESS_WAIT))
+    }
+
+    pub(crate) fn keep_place(&self, at: KeyAt, slot: &str) {
+        self.ring(at.account, |ring| ring.keep_place(at.key, slot, Instant::now()));
+    }
+
+    pub(crate) fn leave_place(&self, account: usize, slot: &str) {
+        self.ring(account, |ring| ring.leave_place(slot));
+    }
+
+    /// The credential of a key at this moment.
+    pub(crate) fn issued(&self, at: KeyAt) -> Option<Issued> {
+        let (_, key) = self.key(at)?;
+        match &key.source {
+            Some(source) => source.issued(),
+            None => Some(Issued { credential: key.credential.clone(), serial: 0 }),
+        }
     }
 
     /// How long no key of the account may submit.
@@ -221,7 +238,7 @@ impl Lane {
     /// Why no key of the service may submit, when each was refused.
     pub fn why_parked(&self, service: Option<&str>) -> Option<String> {
         let account = self.account(service)?;
-        self.ring(account, |ring| ring.why_parked(Instant::now()).map(ToOwned::to_owned))?
+        self.ring(account, |ring| ring.why_parked(Instant::now()))?
     }
 
     /// The keys of a service and how each is doing.

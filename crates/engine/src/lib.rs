@@ -13,6 +13,7 @@ mod create;
 pub mod door;
 mod doubt;
 pub mod fetch;
+mod free;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -30,6 +31,8 @@ mod results;
 mod retention;
 mod run;
 mod schedule;
+mod session;
+mod share;
 mod step;
 mod submit;
 mod turns;
@@ -45,6 +48,7 @@ pub use keys::KeyState;
 pub use lane::{Lane, LaneState};
 pub use options::{Account, EngineOptions, HoldPolicy, HoldRules, Key, LaneOptions};
 pub use resolve::ResolveError;
+pub use session::{Issued, KeySource, Standing};
 
 use door::Door;
 use fetch::Fetcher;
@@ -72,6 +76,7 @@ pub(crate) struct Inner {
     ranks: ranks::Ranks,
     watch: watch::Watch,
     paused: pause::Watched,
+    shared: share::Room,
     /// Raised when there may be something to claim.
     wake: Notify,
     /// When the next waiting task is due, as far as this process knows; microseconds since 1970.
@@ -120,6 +125,7 @@ impl Engine {
             ranks,
             watch: watch::Watch::default(),
             paused,
+            shared: share::Room::default(),
             wake: Notify::new(),
             next_due: AtomicI64::new(0),
             stopping: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! What the engine is told at its start.
 
+use crate::KeySource;
 use pixel_core::vendor::{Credential, Vendor};
 use pixel_store::Budget;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -73,6 +74,8 @@ pub struct Account {
     pub base_url: String,
     /// The name of the first key, set or not: what a slot that names none went out with.
     pub primary: String,
+    /// Further addresses of a service: see `Job::urls`.
+    pub urls: Vec<String>,
     /// None: nothing is sent.
     pub keys: Vec<Key>,
 }
@@ -86,4 +89,8 @@ pub struct Key {
     /// Its share of submissions; with 0 it only goes on with what it has submitted.
     pub weight: u32,
     pub credential: Credential,
+    /// Gives the credential in place of that, where it is a session.
+    pub source: Option<Arc<dyn KeySource>>,
+    /// Submissions that may run with it at the same time, in this process; 0 is no limit.
+    pub parallel: u32,
 }

@@ -94,7 +94,8 @@ fn can_search(run: &Run, held: &[usize]) -> bool {
         let slot = &run.claimed.work.slots[*at];
         let SlotState::Held { mark, .. } = &slot.state else { return false };
         let reference = run.reference(slot);
-        let job = run.job(slot, &reference);
+        let issued = run.issued(slot);
+        let job = run.job(slot, &reference, &issued);
         let vendor = run.lane().map(|lane| &lane.options.vendor);
         matches!((job, vendor), (Ok(job), Ok(vendor)) if vendor.search(&job, mark).is_some())
     })

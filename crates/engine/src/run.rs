@@ -2,8 +2,8 @@
 
 use crate::{
     Engine, internal,
-    keys::KeyAt,
     lane::Lane,
+    session::Issued,
     writes::{Extras, Live},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -12,7 +12,7 @@ use pixel_core::{
     catalog::Model,
     id::ModelId,
     task::{Slot, StoredInput},
-    vendor::{Credential, Job},
+    vendor::Job,
 };
 use pixel_store::{Claimed, StoreError, now};
 use std::{
@@ -21,8 +21,6 @@ use std::{
 };
 use tracing::Instrument;
 
-/// What a job without a key is built with: nothing leaves with it.
-static NO_CREDENTIAL: Credential = Credential(Vec::new());
 /// A run without anything due looks again after this long; its lease will have ended before.
 const FAR: Duration = Duration::from_secs(3600);
 
@@ -132,19 +130,8 @@ impl Run {
         self.engine.0.lanes.get(&self.claimed.vendor).ok_or_else(|| internal("the lane is gone"))
     }
 
-    pub(crate) fn job<'a>(&'a self, slot: &Slot, reference: &'a str) -> Result<Job<'a>, Error> {
-        self.job_with(self.key(slot), slot, reference)
-    }
-
-    /// The same with a certain key, or none.
-    pub(crate) fn job_with<'a>(
-        &'a self,
-        key: Option<KeyAt>,
-        slot: &Slot,
-        reference: &'a str,
-    ) -> Result<Job<'a>, Error> {
+    pub(crate) fn job<'a>(&'a self, slot: &Slot, reference: &'a str, issued: &'a Issued) -> Result<Job<'a>, Error> {
         let (lane, account) = self.account()?;
-        let credential = key.and_then(|at| lane.key(at)).map_or(&NO_CREDENTIAL, |(_, key)| &key.credential);
         Ok(Job {
             request: &self.claimed.request,
             card: self.card(),
@@ -152,8 +139,9 @@ impl Run {
             reference,
             first: slot.first,
             outputs: slot.outputs,
-            credential,
+            credential: &issued.credential,
             base_url: &lane.options.accounts[account].base_url,
+            urls: &lane.options.accounts[account].urls,
             now: now(),
         })
     }

@@ -3,6 +3,7 @@
 use crate::{
     door::Sent,
     lane::{Lane, is_about_the_key},
+    session::Issued,
     run::{Run, Stop},
     waits,
     writes::Extras,
@@ -24,6 +25,8 @@ pub(crate) struct Cursor<'a> {
     pub(crate) run: &'a Run,
     pub(crate) at: usize,
     pub(crate) slot: Slot,
+    /// What the last call was built with.
+    pub(crate) issued: Issued,
     /// The slot as last written: what a refused write goes back to.
     pub(crate) saved: Slot,
     pub(crate) extras: Extras,
@@ -37,14 +40,18 @@ impl Run {
     /// Drives one slot until it leaves.
     pub(crate) async fn drive(&self, at: usize) -> Result<(), Stop> {
         let slot = self.live().work.slots[at].clone();
-        let mut cursor = Cursor { run: self, at, saved: slot.clone(), slot, extras: Extras::default() };
+        let mut cursor = Cursor { run: self, at, saved: slot.clone(), issued: self.issued(&slot), slot, extras: Extras::default() };
         let stepped = match cursor.step().await {
             Err(Stop::Taken) => cursor.disbelieve().await,
             other => other,
         };
         match stepped {
             Ok(Left) => Ok(()),
-            Err(Stop::Later(wait)) => self.put_back(at, cursor.saved, wait).await,
+            Err(Stop::Later(wait)) => {
+                cursor.slot = cursor.saved.clone();
+                cursor.leave_place();
+                self.put_back(at, cursor.saved, wait).await
+            }
             Err(stop) => Err(stop),
         }
     }
@@ -56,11 +63,17 @@ impl Cursor<'_> {
             SlotState::Ready { .. } if self.is_out_of_patience() => self.give_up().await,
             SlotState::Ready { .. } => match self.choose_key().await? {
                 Some(left) => Ok(left),
-                None => self.begin().await,
+                None => {
+                    self.issued = self.run.issued(&self.slot);
+                    self.begin().await
+                }
             },
             SlotState::Accepted { mark } => match self.missing_key() {
                 Some(variable) => self.wait_for_key(&variable).await,
-                None => self.resume(&mark).await,
+                None => {
+                    self.keep_place();
+                    self.resume(&mark).await
+                }
             },
             SlotState::Sending { sent, mark } => {
                 self.unknown(sent, mark, "Pixel stopped while the request was on its way").await
@@ -119,7 +132,11 @@ impl Cursor<'_> {
 
     /// Carries one call out. `None`: the slot has left.
     async fn carry(&mut self, call: Call, mark: Mark) -> Result<Option<Next>, Stop> {
+        if !matches!(call, Call::Local(_)) && self.await_session().await?.is_some() {
+            return Ok(None);
+        }
         match call {
+            Call::Probe(link) => self.probe(&link, mark).await,
             Call::Local(work) => self.compute(work, mark).await,
             Call::Http(call) if call.repeat.is_paid() => self.submit(&call, mark).await,
             Call::Http(call) => self.send_free(&call, mark).await,
@@ -128,29 +145,19 @@ impl Cursor<'_> {
 
     /// A call that costs nothing: repeated until it is answered, or time runs out.
     async fn send_free(&mut self, call: &HttpCall, mark: Mark) -> Result<Option<Next>, Stop> {
-        let mut resting = self.slot.clone();
-        resting.rest(mark.clone());
-        if resting.state != self.slot.state {
-            // The mark is stored before the send, so that a crash resumes here.
-            self.slot = resting;
-            self.write().await?;
-        }
+        self.keep_mark(&mark).await?;
         let lane = self.run.lane();
-        let sent = {
-            // A vendor's polls fall due together; each that waits here is a task and no connection.
-            let _turn = match &lane {
-                Ok(lane) => lane.free_calls.acquire().await.ok(),
-                Err(_) => None,
-            };
-            crash::point!("poll.sending");
-            self.run.engine.0.door.send(call).await
-        };
+        let sent = self.exchange(call).await;
         crash::point!("poll.answered");
         let why = match sent {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
                 let is_refusal = (400..500).contains(&answer.status);
-                match self.ask_next(&mark, &Reply::Answer(answer)) {
+                let asked = self.ask_next(&mark, &Reply::Answer(answer));
+                if let Some(wait) = asked.as_ref().err().and_then(|error| self.tell_session(error)) {
+                    return self.leave_until(now().plus(wait)).await.map(|_| None);
+                }
+                match asked {
                     Ok(next) => {
                         self.slot.tries = 0;
                         return Ok(Some(next));
@@ -167,6 +174,17 @@ impl Cursor<'_> {
         lane.iter().for_each(|lane| lane.unreachable(&why));
         tracing::info!(why, "a free call failed; it will be repeated");
         self.repeat_free(None).await.map(|_| None)
+    }
+
+    /// The mark is stored before the send, so that a crash resumes here.
+    pub(crate) async fn keep_mark(&mut self, mark: &Mark) -> Result<(), Stop> {
+        let mut resting = self.slot.clone();
+        resting.rest(mark.clone());
+        if resting.state != self.slot.state {
+            self.slot = resting;
+            self.write().await?;
+        }
+        Ok(())
     }
 
     /// Whether a failed free call is worth repeating (with the vendor's hint), or ends the slot.
@@ -188,13 +206,13 @@ impl Cursor<'_> {
 
     pub(crate) fn ask_first(&self) -> Result<(Call, Mark), Error> {
         let reference = self.run.reference(&self.slot);
-        let job = self.run.job(&self.slot, &reference)?;
+        let job = self.run.job(&self.slot, &reference, &self.issued)?;
         self.run.lane()?.options.vendor.first(&job)
     }
 
     pub(crate) fn ask_next(&self, mark: &Mark, reply: &Reply) -> Result<Next, Error> {
         let reference = self.run.reference(&self.slot);
-        let job = self.run.job(&self.slot, &reference)?;
+        let job = self.run.job(&self.slot, &reference, &self.issued)?;
         self.run.lane()?.options.vendor.next(&job, mark, reply)
     }
 
@@ -252,6 +270,7 @@ impl Cursor<'_> {
 
     /// Writes the slot and leaves.
     pub(crate) async fn leave(&mut self) -> Result<Left, Stop> {
+        self.leave_place();
         let extras = std::mem::take(&mut self.extras);
         self.run.write(self.at, self.slot.clone(), extras, true).await?;
         Ok(Left)

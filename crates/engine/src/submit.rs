@@ -169,10 +169,17 @@ impl Cursor<'_> {
             }
             Err(error) => error,
         };
-        if let (Ok(lane), Some(key)) = (self.run.lane(), self.run.key(&self.slot)) {
+        let session = self.tell_session(&error);
+        if let (None, Ok(lane), Some(key)) = (session, self.run.lane(), self.run.key(&self.slot)) {
             lane.note(key, &error);
         }
         crash::point!("submit.refused");
+        if let (Some(wait), ErrorKind::VendorAuth) = (session, error.kind) {
+            // The session was refused, and with it the request: that leaves again with the next one.
+            self.outcome(&sent, "refused", Some(detail));
+            self.go_back(&sent);
+            return self.leave_until(now().plus(wait)).await.map(|_| None);
+        }
         match error.kind.advice() {
             Advice::Unclear => self.unknown(sent, mark, &error.message).await.map(|_| None),
             Advice::Repeat => self.refused_for_now(&sent, error, detail).await.map(|_| None),

@@ -144,13 +144,14 @@ impl Cursor<'_> {
         let run = self.run;
         let lane = run.lane().ok()?;
         let vendor = &lane.options.vendor;
-        vendor.search(&run.job(&self.slot, &reference).ok()?, mark)?;
+        vendor.search(&run.job(&self.slot, &reference, &self.issued).ok()?, mark)?;
         let keys = match run.search_keys(&self.slot) {
             Ok(keys) => keys,
             Err(error) => return Some(Err(error.message)),
         };
         for at in keys {
-            let job = run.job_with(Some(at), &self.slot, &reference).ok()?;
+            let issued = lane.issued(at).unwrap_or_default();
+            let job = run.job(&self.slot, &reference, &issued).ok()?;
             let call = vendor.search(&job, mark)?;
             crash::point!("search.sending");
             let sent = run.engine.0.door.send(&call).await;

@@ -2,6 +2,7 @@
 //! statement with many rows.
 
 use crate::{
+    accounts,
     beat::renew_all,
     claim::claim,
     db::{Conn, DbResult, Val, chunks, values_list},
@@ -58,6 +59,8 @@ pub(crate) enum Op {
     Release {
         lease: i64,
     },
+    /// The account with that id.
+    Account(String, accounts::Change),
 }
 
 impl Op {
@@ -84,6 +87,7 @@ pub(crate) enum Out {
     Removed,
     /// `None`: somebody else sweeps.
     Swept(Option<Stepped>),
+    Account(accounts::Changed),
 }
 
 /// A leased work row, its JSON not yet read.

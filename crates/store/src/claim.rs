@@ -1,6 +1,7 @@
 //! Claims: which tasks a worker leases next, in one statement each.
 
 use crate::{
+    accounts,
     apply::{Op, Out, RawClaim},
     db::{Conn, DbResult, Row, Val},
     purse::open_purse,
@@ -44,6 +45,7 @@ pub(crate) async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
         Op::Seize { lease_us } => return retire::seize(conn, *lease_us).await.map(Some),
         Op::Retire(step) => return retire::step(conn, step).await.map(Some),
         Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
+        Op::Account(id, change) => return accounts::apply(conn, id, change).await.map(Some),
         Op::Create(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.

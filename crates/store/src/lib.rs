@@ -4,6 +4,7 @@
 //! through a pool. No caller ever holds a transaction, so a caller that is cancelled cannot
 //! leave one open.
 
+mod accounts;
 mod apply;
 pub mod backup;
 mod beat;
@@ -29,6 +30,7 @@ mod store;
 mod sweep;
 mod writer;
 
+pub use accounts::{AccountRow, SignInLimits, Turn, look_at_accounts};
 pub use beat::Leases;
 pub use error::StoreError;
 pub use hints::Hint;

@@ -145,6 +145,10 @@ impl Store {
         self.0.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
     pub(crate) async fn ask(&self, op: Op) -> Result<Out, StoreError> {
         let (reply, answer) = oneshot::channel();
         let inbox = self.0.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -187,7 +191,7 @@ impl Store {
                 self.look_at_removals().await?;
                 return Ok(Saved::Removed);
             }
-            Out::Done | Out::Claimed(_) | Out::Renewed(_) | Out::Spent(_) | Out::Swept(_) => {
+            Out::Done | Out::Claimed(_) | Out::Renewed(_) | Out::Spent(_) | Out::Swept(_) | Out::Account(_) => {
                 return Err(StoreError::Closed);
             }
         };
@@ -247,7 +251,7 @@ impl Store {
         let raw = match self.ask(op(self.lease_us())).await? {
             Out::Claimed(raw) => raw,
             Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
-            Out::Done | Out::Saved(_) | Out::Renewed(_) | Out::Removed | Out::Swept(_) => {
+            Out::Done | Out::Saved(_) | Out::Renewed(_) | Out::Removed | Out::Swept(_) | Out::Account(_) => {
                 return Err(StoreError::Closed);
             }
         };

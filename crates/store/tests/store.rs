@@ -61,6 +61,8 @@ on_both!(
     a_job_belongs_to_one_submission,
     a_task_may_be_leased_from_birth,
     what_has_waited_too_long_is_found,
+    an_account_is_signed_in_to_by_one_server_and_seldom,
+    a_parked_account_is_lifted_by_a_new_token_or_other_settings,
 );
 
 fn task(rank: i64, project: Option<&str>) -> NewTask {
@@ -430,4 +432,57 @@ fn a_slot_knows_what_is_in_flight() {
     assert_eq!(work.in_flight(), 0);
     work.slots[0].state = SlotState::Accepted { mark: serde_json::Value::Null };
     assert_eq!(work.in_flight(), 1);
+}
+
+const LIMITS: SignInLimits =
+    SignInLimits { gap: Duration::from_millis(50), a_day: 3, lease: Duration::from_secs(120) };
+
+async fn enrolled(store: &Store, config: &str) -> (AccountRow, bool) {
+    store.enrol_account("acc", "acme", "ACME_EMAIL", config).await.unwrap()
+}
+
+async fn an_account_is_signed_in_to_by_one_server_and_seldom(rig: &Rig) {
+    let store = rig.open().await;
+    let (row, is_new) = enrolled(&store, "c").await;
+    assert_eq!((row.serial, row.token, row.parked, is_new), (0, None, None, true));
+    assert!(!enrolled(&store, "c").await.1, "it is known now");
+    let asked = (0..8).map(|_| store.seek_sign_in("acc", LIMITS));
+    let turns: Vec<Turn> = futures_util::future::join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(turns.iter().filter(|turn| **turn == Turn::Granted).count(), 1, "{turns:?}");
+    assert!(turns.iter().any(|turn| matches!(turn, Turn::Elsewhere(wait) if *wait > LIMITS.lease / 2)), "{turns:?}");
+    assert!(store.account("acc").await.unwrap().unwrap().is_signing_in);
+    let row = store.keep_token("acc", "sealed").await.unwrap();
+    assert_eq!((row.serial, row.token.as_deref(), row.is_signing_in), (1, Some("sealed"), false));
+    let slow = SignInLimits { gap: Duration::from_secs(60), ..LIMITS };
+    let turn = store.seek_sign_in("acc", slow).await.unwrap();
+    assert!(matches!(turn, Turn::Later(wait) if wait > Duration::from_secs(30)), "a minute apart: {turn:?}");
+    let again = || async {
+        let turn = store.seek_sign_in("acc", LIMITS).await.unwrap();
+        (turn == Turn::Granted).then_some(())
+    };
+    for _ in 0..2 {
+        pixel_testkit::wait::until("the gap has passed", Duration::from_secs(5), again).await;
+        store.release_account("acc").await.unwrap();
+    }
+    let fresh = SignInLimits { gap: Duration::ZERO, ..LIMITS };
+    let turn = store.seek_sign_in("acc", fresh).await.unwrap();
+    assert!(matches!(turn, Turn::Later(wait) if wait <= Duration::from_secs(86_400)), "three a day: {turn:?}");
+}
+
+async fn a_parked_account_is_lifted_by_a_new_token_or_other_settings(rig: &Rig) {
+    let store = rig.open().await;
+    enrolled(&store, "c").await;
+    let row = store.keep_token("acc", "one").await.unwrap();
+    let parked = store.park_account("acc", row.serial, "evicted", "Somebody else signed in.").await.unwrap();
+    assert_eq!(parked.parked.as_deref(), Some("evicted"));
+    assert_eq!(enrolled(&store, "c").await.0.parked.as_deref(), Some("evicted"), "a restart alone changes nothing");
+    let seen = look_at_accounts(&rig.options).await.unwrap();
+    assert_eq!(seen.iter().map(|row| row.message.as_deref()).collect::<Vec<_>>(), [Some("Somebody else signed in.")]);
+    let (row, is_other) = enrolled(&store, "d").await;
+    assert_eq!((row.parked, row.token.as_deref(), is_other), (None, Some("one"), true));
+    let newer = store.keep_token("acc", "two").await.unwrap();
+    let parked = store.park_account("acc", row.serial, "evicted", "late").await.unwrap();
+    assert_eq!((parked.parked, parked.serial), (None, newer.serial), "what is said of an older token");
+    store.park_account("acc", newer.serial, "edge", "closed").await.unwrap();
+    assert_eq!(store.lift_account("acc").await.unwrap().parked, None);
 }

@@ -45,6 +45,7 @@ impl Relay for Completions {
             media: Vec::new(),
             timeout: talk.timeout,
             sign: None,
+            share: None,
         }
     }
 

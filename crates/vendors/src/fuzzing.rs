@@ -60,6 +60,7 @@ pub fn answers(data: &[u8]) {
         outputs: plan.slots.first().copied().unwrap_or(1),
         credential: &credential,
         base_url: "http://127.0.0.1:9",
+        urls: &[],
         now: Stamp(1_795_176_000_000_000),
     };
     let Ok((_, mut mark)) = adapter.first(&job) else { return };

@@ -114,6 +114,7 @@ fn call(job: &Job<'_>, method: Method, what: &str) -> HttpCall {
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
         sign: None,
+        share: None,
     }
 }
 

@@ -161,6 +161,7 @@ pub fn free_get(credential: &Credential, url: String) -> HttpCall {
         media: Vec::new(),
         timeout: Duration::from_secs(10),
         sign: None,
+        share: None,
     }
 }
 

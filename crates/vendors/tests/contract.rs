@@ -63,6 +63,8 @@ struct Trial {
     steps: Vec<Step>,
     /// `errors.json`: a mark of a job that the vendor has accepted, where it can be polled.
     poll_mark: Option<Mark>,
+    /// `errors.json`: the wait after HTTP 429 where the vendor's documents name one.
+    limit_wait_s: Option<u64>,
     #[serde(default)]
     cases: Vec<Case>,
 }
@@ -152,6 +154,7 @@ struct Stage {
     plan: Plan,
     slot: usize,
     outputs: Option<u32>,
+    urls: Vec<String>,
 }
 
 impl Stage {
@@ -176,6 +179,8 @@ impl Stage {
             plan,
             slot: trial.slot,
             outputs: trial.outputs,
+            // Such as a service with further addresses of its own has them.
+            urls: ["web", "store"].map(|place| format!("{BASE}/{place}")).into(),
             card,
             request,
         }
@@ -191,6 +196,7 @@ impl Stage {
             outputs: self.outputs.unwrap_or(self.plan.slots[self.slot]),
             credential: &self.credential,
             base_url: BASE,
+            urls: &self.urls,
             now: NOW,
         }
     }
@@ -198,7 +204,7 @@ impl Stage {
     fn first(&self) -> (HttpCall, Mark) {
         match self.vendor.first(&self.job()).unwrap() {
             (Call::Http(call), mark) => (*call, mark),
-            (Call::Local(_), _) => panic!("a networked vendor does local work"),
+            (Call::Local(_) | Call::Probe(_), _) => panic!("a networked vendor begins with a call"),
         }
     }
 
@@ -269,6 +275,9 @@ fn shown_body(body: &Body) -> Value {
     match body {
         Body::Empty => Value::Null,
         Body::Parts(content_type, parts) => {
+            if let [Part::Blob { sha256, bytes, form }] = parts.as_slice() {
+                return json!({ "file": sha256, "type": content_type, "bytes": bytes, "form": format!("{form:?}") });
+            }
             assert_eq!(content_type, "application/json");
             let text = parts.iter().map(|part| match part {
                 Part::Bytes(bytes) => String::from_utf8(bytes.clone()).unwrap(),
@@ -296,6 +305,7 @@ fn shown_error(error: &Error) -> Value {
 fn shown_next(next: Result<Next, Error>) -> (Value, Option<Mark>) {
     match next {
         Ok(Next::Send(Call::Http(call), mark)) => (json!({ "sends": shown(&call), "mark": mark }), Some(mark)),
+        Ok(Next::Send(Call::Probe(link), mark)) => (json!({ "probes": link, "mark": mark }), Some(mark)),
         Ok(Next::Send(Call::Local(_), _)) => panic!("a networked vendor does local work"),
         Ok(Next::Wait(wait, mark)) => {
             let wait = wait.map(|wait| json!(wait.as_secs()));
@@ -390,7 +400,8 @@ fn a_status_speaks_where_no_code_does() {
         let (_, mark) = stage.first();
         for (status, kind) in expected {
             let error = stage.next(&mark, &answer(status, Value::Null)).unwrap_err();
-            assert_eq!((error.kind, error.retry_after), (kind, None), "{}: {status}", vendor.id());
+            let wait = form.errors.limit_wait_s.filter(|_| kind == ErrorKind::RateLimited).map(Duration::from_secs);
+            assert_eq!((error.kind, error.retry_after), (kind, wait), "{}: {status}", vendor.id());
         }
     }
 }

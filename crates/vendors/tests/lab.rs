@@ -32,6 +32,7 @@ fn with_job<T>(key: &str, use_it: impl FnOnce(&Job<'_>) -> T) -> T {
         outputs: 2,
         credential: &credential,
         base_url: "http://127.0.0.1:9",
+        urls: &[],
         now: Stamp(0),
     })
 }

@@ -75,6 +75,7 @@ fn run(request: &Checked, first: u32, inputs: &[StoredInput], memory: &mut Memor
         outputs: 1,
         credential: &credential,
         base_url: "",
+        urls: &[],
         now: Stamp(0),
     };
     let (call, mark) = Sandbox.first(&job).unwrap();
@@ -315,6 +316,7 @@ fn it_stands_in_for_every_model_of_the_catalogue() {
             outputs: 1,
             credential: &credential,
             base_url: "",
+            urls: &[],
             now: Stamp(0),
         };
         let (call, mark) = Sandbox.first(&job).unwrap();

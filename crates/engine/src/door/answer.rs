@@ -74,7 +74,7 @@ pub(super) async fn read(
 }
 
 /// Status and headers; a header that is no text is left out, and so are the vendor's cookies.
-pub(super) fn head(response: &Response) -> Answer {
+pub(crate) fn head(response: &Response) -> Answer {
     let headers = response.headers().iter().filter(|(name, _)| *name != header::SET_COOKIE);
     let texts = headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Answer { status: response.status().as_u16(), headers: texts.collect(), ..Answer::default() }

@@ -26,6 +26,7 @@ mod tests_chat;
 mod tests_extract;
 
 use crate::turns::Turns;
+pub(crate) use answer::head;
 use answer::Pieces;
 use body::Prepared;
 use client::{Clients, why};
@@ -75,7 +76,7 @@ impl Default for DoorLimits {
 }
 
 /// What came of a call. The reasons are for the operator; they hold no secret and no query.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Sent {
     Answer(Answer),
     /// Proven that no byte of the request was written: resolve, connect, TLS.
@@ -218,6 +219,7 @@ fn method_of(call: &HttpCall) -> reqwest::Method {
     match call.method {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
     }
 }
 

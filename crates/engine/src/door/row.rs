@@ -98,6 +98,7 @@ mod tests {
             media: vec![MediaAt::Joined { pointer: "/data".to_owned(), encoding: Encoding::Base64 }],
             timeout: Duration::from_secs(1),
             sign: None,
+            share: None,
         };
         Row::of(&call, &DoorLimits { json_bytes, ..DoorLimits::default() }).unwrap()
     }

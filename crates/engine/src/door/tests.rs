@@ -91,6 +91,7 @@ fn call(address: SocketAddr, path: &str) -> HttpCall {
         media: Vec::new(),
         timeout: Duration::from_secs(20),
         sign: None,
+        share: None,
     }
 }
 

@@ -63,6 +63,7 @@ async fn ask(address: SocketAddr, is_streamed: bool, limits: &ChatLimits) -> Res
         media: Vec::new(),
         timeout: limits.total,
         sign: None,
+        share: None,
     };
     timeout(SOON, door.chat(&call, is_streamed, limits)).await.expect("it ends in time")
 }

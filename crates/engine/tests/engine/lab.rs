@@ -74,6 +74,7 @@ fn http(method: Method, url: String, body: Body, repeat: Repeat) -> Call {
         media: Vec::new(),
         timeout,
         sign: None,
+        share: None,
     }))
 }
 
@@ -133,7 +134,7 @@ impl Vendor for Lab {
         match http(Method::Get, format!("{}/find?reference={}", job.base_url, job.reference), Body::Empty, Repeat::Safe)
         {
             Call::Http(call) => Some(*call),
-            Call::Local(_) => None,
+            Call::Local(_) | Call::Probe(_) => None,
         }
     }
 

@@ -118,6 +118,7 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
             service: None,
             base_url: set.base.unwrap_or_else(|| lab.base.clone()),
             primary: set.keys[0].to_owned(),
+            urls: Vec::new(),
             keys: set.keys.iter().map(|name| key(name)).collect(),
         }],
         budget: Budget::default(),
@@ -142,7 +143,8 @@ async fn open(data: &std::path::Path, lab: &LabServer, catalog: &Arc<Catalog>, s
 /// A key whose name is its value.
 fn key(name: &str) -> Key {
     let credential = Credential(vec![Secret::new(name)]);
-    Key { name: name.to_owned(), variables: vec![name.to_owned()], weight: 1, credential }
+    let variables = vec![name.to_owned()];
+    Key { name: name.to_owned(), variables, weight: 1, credential, source: None, parallel: 0 }
 }
 
 fn code(row: &TaskRow) -> &str {

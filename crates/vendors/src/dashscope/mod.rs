@@ -229,6 +229,7 @@ fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
         media: Vec::new(),
         timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
         sign: None,
+        share: None,
     }
 }
 

@@ -102,6 +102,7 @@ fn send(job: &Job<'_>, answer: &Answer, file: &StoredInput, done: &[String]) -> 
         media: Vec::new(),
         timeout: UPLOAD_TIMEOUT,
         sign: None,
+        share: None,
     };
     Ok(Next::Send(Call::Http(Box::new(call)), json!({ "uploaded": done, "key": key })))
 }

@@ -27,6 +27,7 @@ pub fn get(job: &Job<'_>, path: &str) -> HttpCall {
         media: Vec::new(),
         timeout: POLL_TIMEOUT,
         sign: is_signed(job).then_some(signer),
+        share: None,
     }
 }
 

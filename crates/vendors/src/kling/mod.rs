@@ -265,6 +265,7 @@ mod tests {
             outputs: 1,
             credential: &Credential(vec![Secret::new("k")]),
             base_url: "http://127.0.0.1:9",
+            urls: &[],
             now: Stamp(0),
         };
         let error = Kling.first(&job).err();

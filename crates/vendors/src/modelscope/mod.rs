@@ -122,6 +122,7 @@ fn call(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
         media: Vec::new(),
         timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
         sign: None,
+        share: None,
     }
 }
 

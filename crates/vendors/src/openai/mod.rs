@@ -119,6 +119,7 @@ fn call(job: &Job<'_>, path: &str, body: Body, media: Option<MediaAt>) -> HttpCa
         media: media.into_iter().collect(),
         timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
         sign: None,
+        share: None,
     }
 }
 

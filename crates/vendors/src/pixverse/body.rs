@@ -51,13 +51,13 @@ pub(super) fn judge(form: &Form, request: &Checked, card: &Model) -> Result<Vec<
 }
 
 /// The vendor refuses fast motion in a longer or larger clip, after the queue.
-fn is_too_fast(request: &Checked, card: &Model) -> bool {
+pub(super) fn is_too_fast(request: &Checked, card: &Model) -> bool {
     let is_fast = request.extra.get("motion_mode").is_some_and(|word| word == "fast");
     is_fast && (request.duration_ms.is_some_and(|ms| ms != 5_000) || place(request, card).0 == "1080p")
 }
 
 /// The vendor's own words for a size: quality and ratio.
-fn place<'a>(request: &Checked, card: &'a Model) -> (&'a str, &'a str) {
+pub(super) fn place<'a>(request: &Checked, card: &'a Model) -> (&'a str, &'a str) {
     request.size.and_then(|size| card.place_of(size)).unwrap_or(USUAL_PLACE)
 }
 

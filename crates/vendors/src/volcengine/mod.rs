@@ -91,6 +91,7 @@ fn submit(job: &Job<'_>, path: &str, body: Body) -> HttpCall {
         media: Vec::new(),
         timeout: Duration::from_millis(job.card.times.submit_timeout_ms),
         sign: None,
+        share: None,
     }
 }
 

@@ -169,6 +169,7 @@ fn canonical(leaving: &Leaving<'_>, date: &str) -> String {
     let method = match leaving.method {
         Method::Get => "GET",
         Method::Post => "POST",
+        Method::Put => "PUT",
     };
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let host = place.split_once("://").map_or(place, |(_, rest)| rest).split('/').next().unwrap_or_default();
