@@ -148,7 +148,8 @@ mod tests {
         let echo = r#"read line; case "$line" in *'"password":"planted-password"'*'"timeout_s":90'*)
             echo '{"outcome":"signed_in","token":"eyJ.a.b"}';; esac"#;
         assert_eq!(run(echo).await, Outcome::SignedIn(Secret::new("eyJ.a.b")));
-        let attention = r#"echo '{"outcome":"needs_attention","reason":"verification","message":"It asks for a code."}'"#;
+        let attention =
+            r#"echo '{"outcome":"needs_attention","reason":"verification","message":"It asks for a code."}'"#;
         let (word, message) = ("verification".to_owned(), "It asks for a code.".to_owned());
         assert_eq!(run(attention).await, Outcome::NeedsAttention { word, message });
         for text in ["exit 3", "echo nonsense", r#"echo '{"outcome":"signed_in","token":"a b"}'"#] {

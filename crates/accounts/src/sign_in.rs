@@ -31,7 +31,10 @@ pub struct Page {
 pub enum Outcome {
     SignedIn(Secret),
     /// The page wants a person: why in a word, and in a sentence.
-    NeedsAttention { word: String, message: String },
+    NeedsAttention {
+        word: String,
+        message: String,
+    },
     /// The browser crashed, or took too long.
     Failed(String),
 }

@@ -1,12 +1,7 @@
 //! Calls that cost nothing, as they leave: in their turn, shared with who asks the same, and to
 //! links of answers only through the guard.
 
-use crate::{
-    door::Sent,
-    fetch::FetchError,
-    run::Stop,
-    step::Cursor,
-};
+use crate::{door::Sent, fetch::FetchError, run::Stop, step::Cursor};
 use pixel_core::{
     Error, ErrorKind,
     vendor::{Answer, HttpCall, Mark, Next, Reply},

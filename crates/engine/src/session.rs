@@ -51,7 +51,10 @@ pub enum Standing {
     /// It is being renewed; look again after this.
     Renewing(Duration),
     /// Nothing leaves until its holder has acted, or for so long.
-    Parked { why: String, wait: Duration },
+    Parked {
+        why: String,
+        wait: Duration,
+    },
 }
 
 impl Standing {

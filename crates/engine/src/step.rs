@@ -3,8 +3,8 @@
 use crate::{
     door::Sent,
     lane::{Lane, is_about_the_key},
-    session::Issued,
     run::{Run, Stop},
+    session::Issued,
     waits,
     writes::Extras,
 };
@@ -40,7 +40,8 @@ impl Run {
     /// Drives one slot until it leaves.
     pub(crate) async fn drive(&self, at: usize) -> Result<(), Stop> {
         let slot = self.live().work.slots[at].clone();
-        let mut cursor = Cursor { run: self, at, saved: slot.clone(), issued: self.issued(&slot), slot, extras: Extras::default() };
+        let mut cursor =
+            Cursor { run: self, at, saved: slot.clone(), issued: self.issued(&slot), slot, extras: Extras::default() };
         let stepped = match cursor.step().await {
             Err(Stop::Taken) => cursor.disbelieve().await,
             other => other,

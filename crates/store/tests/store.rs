@@ -434,8 +434,7 @@ fn a_slot_knows_what_is_in_flight() {
     assert_eq!(work.in_flight(), 1);
 }
 
-const LIMITS: SignInLimits =
-    SignInLimits { gap: Duration::from_millis(50), a_day: 3, lease: Duration::from_secs(120) };
+const LIMITS: SignInLimits = SignInLimits { gap: Duration::from_millis(50), a_day: 3, lease: Duration::from_secs(120) };
 
 async fn enrolled(store: &Store, config: &str) -> (AccountRow, bool) {
     store.enrol_account("acc", "acme", "ACME_EMAIL", config).await.unwrap()

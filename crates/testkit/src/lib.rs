@@ -23,7 +23,7 @@ pub mod disk;
 pub mod isolation;
 pub mod media;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod rig;
 pub mod s3;
 pub mod screen;

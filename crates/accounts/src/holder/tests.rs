@@ -8,8 +8,7 @@ use pixel_testkit::wait;
 use std::{collections::BTreeSet, path::Path};
 
 const LIMIT: Duration = Duration::from_secs(20);
-const LIMITS: SignInLimits =
-    SignInLimits { gap: Duration::from_millis(1), a_day: 3, lease: Duration::from_secs(120) };
+const LIMITS: SignInLimits = SignInLimits { gap: Duration::from_millis(1), a_day: 3, lease: Duration::from_secs(120) };
 
 /// Signs in as told, and takes the tokens that it gave; the last of them only, as the vendor does.
 #[derive(Default)]

@@ -147,7 +147,11 @@ impl Holder {
         match office.sign_in.sign_in(&order.page, &order.login).await {
             Outcome::SignedIn(token) => {
                 let row = self.keep(&token).await;
-                tracing::info!(account = order.name, serial = row.serial, "signed in; the session is sealed and stored");
+                tracing::info!(
+                    account = order.name,
+                    serial = row.serial,
+                    "signed in; the session is sealed and stored"
+                );
                 self.stand(Standing::Ready);
                 true
             }

@@ -26,8 +26,8 @@ mod tests_chat;
 mod tests_extract;
 
 use crate::turns::Turns;
-pub(crate) use answer::head;
 use answer::Pieces;
+pub(crate) use answer::head;
 use body::Prepared;
 use client::{Clients, why};
 use pixel_core::vendor::{Answer, Field, HttpCall, Method};

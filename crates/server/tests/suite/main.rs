@@ -26,6 +26,7 @@ mod lifecycle;
 mod media;
 mod models;
 mod objects;
+mod pixverse_account;
 mod replicas;
 mod retention;
 mod rolling;

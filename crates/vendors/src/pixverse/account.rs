@@ -7,7 +7,9 @@
 use super::{
     account_calls::{self, Place},
     account_errors::{error, is_good, of_store},
-    body, dialect::DIALECT, named, uuid,
+    body,
+    dialect::DIALECT,
+    named, uuid,
 };
 use crate::{
     sign::sha256_hex,
@@ -233,7 +235,8 @@ impl<'a> Video<'a> {
     fn missing(&self, job: &Job<'_>, answer: &Answer) -> Result<Next, Error> {
         let more = |pointer: &str| answer.body.pointer(pointer) == Some(&Value::Bool(true));
         let place = Place::after(&answer.body);
-        if (more("/Resp/has_more") || more("/Resp/web_has_more")) && self.page < PAGES_MAX && place != Place::default() {
+        if (more("/Resp/has_more") || more("/Resp/web_has_more")) && self.page < PAGES_MAX && place != Place::default()
+        {
             return Ok(self.list(job, place, Some(self.page + 1)));
         }
         if job.now <= self.since.plus(Duration::from_secs(job.card.times.deadline_s)) {

@@ -5,9 +5,7 @@ use crate::sign::hmac_sha1;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use pixel_core::{
     task::StoredInput,
-    vendor::{
-        BlobForm, Body, Credential, Field, HttpCall, Job, Leaving, Method, Part, Repeat, Secret, Share, Signer,
-    },
+    vendor::{BlobForm, Body, Credential, Field, HttpCall, Job, Leaving, Method, Part, Repeat, Secret, Share, Signer},
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -191,7 +189,11 @@ mod tests {
         let shown: Vec<_> = signed.iter().map(|(name, field)| format!("{name}: {}", text(field))).collect();
         assert_eq!(
             shown,
-            ["date: Fri, 20 Nov 2026 12:00:00 GMT", "x-oss-security-token: tok", "authorization: OSS ak:v4u8LktRjO0x5P4/dewMmECQJiI="]
+            [
+                "date: Fri, 20 Nov 2026 12:00:00 GMT",
+                "x-oss-security-token: tok",
+                "authorization: OSS ak:v4u8LktRjO0x5P4/dewMmECQJiI="
+            ]
         );
         assert!(!format!("{signed:?}").contains("tok\""));
     }

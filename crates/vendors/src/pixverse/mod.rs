@@ -22,8 +22,8 @@ use pixel_core::{
     request::{Checked, Role},
     task::StoredInput,
     vendor::{
-        Answer, Body, Call, Credential, Field, FormField, FormValue, HttpCall, Job, Leaving, Mark, Method, Next, Output, Plan,
-        Repeat, Reply, Signer, Source, Vendor,
+        Answer, Body, Call, Credential, Field, FormField, FormValue, HttpCall, Job, Leaving, Mark, Method, Next,
+        Output, Plan, Repeat, Reply, Signer, Source, Vendor,
     },
 };
 use serde_json::{Value, json};
