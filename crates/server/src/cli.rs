@@ -164,7 +164,8 @@ fn serve((loaded, catalog): (Loaded, Catalog), environment: &Environment) -> Out
         .max_blocking_threads(settings.engine.local_jobs + BLOCKING_THREADS)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(run::serve(settings, catalog, environment.find_program("ffmpeg")));
+    let programs = run::Programs { ffmpeg: environment.find_program("ffmpeg"), browser: environment.for_browser() };
+    let result = runtime.block_on(run::serve(settings, catalog, programs));
     // Work that still computes on the blocking pool is free to repeat, so it does not delay the end.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result.map(|()| ExitCode::SUCCESS)

@@ -79,6 +79,15 @@ impl Environment {
         }
     }
 
+    /// The variables that the browser's process may see.
+    pub fn for_browser(&self) -> Vec<(String, String)> {
+        #[cfg(feature = "browser")]
+        let names = ["PATH", "PIXEL_CHROMIUM"].iter().chain(pixel_browser::Surroundings::DISPLAY);
+        #[cfg(not(feature = "browser"))]
+        let names = ["PATH"].iter();
+        names.filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned()))).collect()
+    }
+
     /// Whether a variable has a value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| !value.trim().is_empty())
@@ -142,6 +151,7 @@ pub fn resolve(
         layers.add_flag("sandbox", "--sandbox", "true");
     }
     let mut settings = read::settings(&mut layers, &variables, catalog, cores)?;
+    settings.secret = vendors::secret(&variables, &mut layers);
     settings.sandbox = settings.sandbox_reason.is_some();
     settings.crash_at = crash::read(&variables)?;
     check::refuse(&settings, &mut layers);
@@ -150,6 +160,11 @@ pub fn resolve(
     }
     let warnings = check::warnings(&settings, &layers, &variables, catalog);
     let mut keys = vendors::keys(&variables, catalog);
+    keys.push(show::Named {
+        name: vendors::SECRET.to_owned(),
+        source: vendors::source(&variables, vendors::SECRET),
+        value: None,
+    });
     if settings.bucket.is_some() {
         keys.extend(bucket::KEYS.map(|name| show::Named {
             name: name.to_owned(),

@@ -3,6 +3,7 @@
 //! It changes nothing: no folder is made, no table. In a bucket, a small object is written and
 //! deleted; with each vendor key, one call is made that costs nothing.
 
+mod accounts;
 mod keys;
 mod machine;
 mod surroundings;
@@ -64,6 +65,7 @@ pub fn examine(loaded: Result<(&Loaded, &Catalog), &Problems>, environment: &Env
             checks.extend(surroundings::bucket(settings));
             checks.push(surroundings::address(settings));
             checks.extend(surroundings::vendors(settings, catalog));
+            checks.extend(accounts::standing(settings));
             checks.extend(keys::tried(settings, catalog));
         }
     }

@@ -10,6 +10,7 @@ pub mod docs_pages;
 pub mod doctor;
 pub mod filesystem;
 pub mod logs;
+pub mod people;
 pub mod run;
 pub mod signals;
 pub mod simulate;

@@ -5,6 +5,7 @@ use crate::{
     bucket,
     config::{HoldPolicy, Settings},
     filesystem,
+    people::People,
     signals::{End, Signals},
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -34,6 +35,7 @@ use std::{
     time::Duration,
 };
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -46,8 +48,15 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
 const DECODES: usize = 4;
 
-/// `ffmpeg` makes posters of clips that their vendors send without one.
-pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>) -> Result<(), Failure> {
+/// Programs beside this one.
+pub struct Programs {
+    /// Makes posters of clips that their vendors send without one.
+    pub ffmpeg: Option<PathBuf>,
+    /// Variables that the browser's process may see.
+    pub browser: Vec<(String, String)>,
+}
+
+pub async fn serve(settings: Settings, catalog: Catalog, programs: Programs) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         format!("cannot listen on {}: {error}. Is another server running there? Choose with --listen.", settings.listen)
@@ -58,7 +67,9 @@ pub async fn serve(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>
         crash::arm(&point.name, point.at_hit)?;
     }
     crash::point!("start.bound");
-    let app = Arc::new(open(settings, catalog, ffmpeg, address.clone()).await?);
+    let people = CancellationToken::new();
+    let _people = people.clone().drop_guard();
+    let app = Arc::new(open(settings, catalog, programs, address.clone(), people).await?);
     crash::point!("start.opened");
     app.engine.start();
     crash::point!("start.claiming");
@@ -108,7 +119,13 @@ async fn drain(app: &App, signals: &mut Signals) {
     let _ = tokio::time::timeout(time, signals.next()).await;
 }
 
-async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, address: String) -> Result<App, Failure> {
+async fn open(
+    settings: Settings,
+    catalog: Catalog,
+    programs: Programs,
+    address: String,
+    stopping: CancellationToken,
+) -> Result<App, Failure> {
     filesystem::refuse_network_disk(&settings)?;
     let catalog = Arc::new(catalog);
     let store = Store::open(&Options {
@@ -131,8 +148,9 @@ async fn open(settings: Settings, catalog: Catalog, ffmpeg: Option<PathBuf>, add
     };
     let spoken = catalog.models.iter().filter(is_spoken);
     let spoken: HashSet<ModelId> = spoken.filter_map(|card| ModelId::parse(&card.id())).collect();
-    let lanes = catalog.vendors.iter().filter_map(|card| lane(Arc::clone(adapter_of(card)?), card, &settings));
-    let (lanes, options) = (lanes.collect(), engine_options(&settings, ffmpeg));
+    let people = People { store: store.clone(), door: door.clone(), browser: programs.browser, stopping };
+    let lanes = catalog.vendors.iter().filter_map(|card| lane(Arc::clone(adapter_of(card)?), card, &settings, &people));
+    let (lanes, options) = (lanes.collect::<Result<_, _>>()?, engine_options(&settings, programs.ffmpeg));
     let engine = Engine::new(store, blobs, Arc::clone(&catalog), door, fetcher, lanes, options).await?;
     Ok(App {
         engine,
@@ -153,14 +171,20 @@ async fn open_blobs(settings: &Settings) -> Result<Blobs, Failure> {
 }
 
 /// A vendor without a credential has a lane all the same: tasks that it was given before wait.
-fn lane(vendor: Arc<dyn Vendor>, card: &VendorCard, settings: &Settings) -> Option<LaneOptions> {
+fn lane(
+    vendor: Arc<dyn Vendor>,
+    card: &VendorCard,
+    settings: &Settings,
+    people: &People,
+) -> Option<Result<LaneOptions, String>> {
     let own = settings.vendors.get(&card.id)?;
     // Local work fills a core each; a network vendor is limited by its budget alone.
     let is_local = !card.is_remote();
     let runs_max = if is_local { settings.engine.local_jobs * 2 } else { settings.engine.calls_max };
     let budget = Budget { concurrency: own.concurrency, rate_per_min: own.rate_per_min };
-    let accounts = own.accounts.iter().map(|own| own.account.clone()).collect();
-    Some(LaneOptions { id: card.id.clone(), vendor, accounts, budget, runs_max })
+    let accounts: Result<Vec<_>, String> =
+        own.accounts.iter().map(|own| people.account(settings, &vendor, &card.id, own)).collect();
+    Some(accounts.map(|accounts| LaneOptions { id: card.id.clone(), vendor, accounts, budget, runs_max }))
 }
 
 fn engine_options(settings: &Settings, ffmpeg: Option<PathBuf>) -> EngineOptions {

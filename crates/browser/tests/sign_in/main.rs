@@ -1,5 +1,7 @@
 //! A real Chromium signs in to a page of the test's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod page;
 
 use page::{PASSWORD, Page, TOKEN, USERNAME};
@@ -259,10 +261,16 @@ async fn with_a_window_the_holder_presses() {
     let pressed = sign_in(request(&page.url("holder"), &shown), &surroundings).await;
     // Nobody presses here, so nothing is sent.
     let idle = sign_in(request(&page.url("english"), &json!({"headless": false, "timeout_s": 4})), &surroundings).await;
+    // What is asked is the holder's to answer, for as long as there is time.
+    let begin = Instant::now();
+    let asked =
+        sign_in(request(&page.url("captcha"), &json!({"headless": false, "timeout_s": 4})), &surroundings).await;
+    assert!(begin.elapsed() >= Duration::from_secs(4), "the holder had the time");
     screen.kill().unwrap();
     screen.wait().unwrap();
     assert_eq!(pressed, signed_in());
     assert_failed(&idle, "was not pressed");
+    assert_attention(&asked, Reason::Verification);
     let lines = page.lines();
     assert_eq!(lines[0], "sign-in right=true Password:true Username:true", "filled, and pressed by the holder alone");
     assert!(!lines[1].contains("Headless"), "{}", lines[1]);

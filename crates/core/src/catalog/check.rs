@@ -21,6 +21,9 @@ pub(super) fn model(vendor: &VendorCard, model: &Model) -> Result<(), String> {
 }
 
 fn check_services(vendor: &VendorCard) -> Result<(), String> {
+    if vendor.services.iter().filter(|service| service.session.is_some()).count() > 1 {
+        return Err("only one of the services may have a session".to_owned());
+    }
     for (at, service) in vendor.services.iter().enumerate() {
         if vendor.services[..at].iter().any(|earlier| earlier.id == service.id) {
             return Err(format!("the service '{}' stands twice", service.id));
@@ -71,7 +74,9 @@ fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
         bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
             && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
-    let services = vendor.services.iter().flat_map(|service| service.key_env.iter().flatten());
+    let sessions = vendor.services.iter().filter_map(|service| service.session.as_ref());
+    let sessions = sessions.flat_map(|one| [&one.web.env, &one.upload.env, &one.parallel_env, &one.headless_env]);
+    let services = vendor.services.iter().flat_map(|service| service.key_env.iter().flatten()).chain(sessions);
     match vendor.key_env.iter().chain(services).chain(&vendor.base_url_env).find(|name| !variable(name)) {
         Some(name) => Err(format!("'{name}' is no name of a variable; keys themselves do not belong into this file")),
         None => Ok(()),

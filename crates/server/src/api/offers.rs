@@ -45,6 +45,9 @@ impl App {
             ));
         }
         let why = self.engine.lane(&card.provider)?.why_parked(service)?;
+        if own.session.is_some() {
+            return Some(format!("'{id}' is disabled, because its account is parked: {why}"));
+        }
         let keys = own.account.keys.iter().filter(|key| key.weight > 0).map(|key| key.variables.join(" and "));
         let keys = keys.collect::<Vec<_>>().join(", ");
         Some(format!("'{id}' is disabled for some minutes, because its vendor refused the credential in {keys}: {why}"))

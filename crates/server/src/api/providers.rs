@@ -72,7 +72,8 @@ pub struct ProviderKey {
     variables: Vec<String>,
     /// Its share of submissions; with 0 it only goes on with what it has submitted.
     weight: u32,
-    /// `ready`, `parked` (the vendor refused it) or `limited` (the vendor asked to slow down).
+    /// `ready`, `parked` (the vendor refused it), `limited` (the vendor asked to slow down) or
+    /// `signing_in` (its session is being renewed).
     #[schema(example = "ready")]
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,7 +183,10 @@ fn account(app: &App, card: &VendorCard, lane: Option<&Lane>, own: &AccountSetti
         _ if !card.enabled => Some("It is switched off on this server".to_owned()),
         _ if !own.is_usable() => Some(format!("Set {} to enable it", own.wanted())),
         None => Some("It is not served by this version of Pixel yet".to_owned()),
-        Some(lane) => lane.why_parked(service).map(|why| format!("The vendor refused every key: {why}")),
+        Some(lane) => lane.why_parked(service).map(|why| match own.session {
+            Some(_) => why,
+            None => format!("The vendor refused every key: {why}"),
+        }),
     };
     let states = lane.map(|lane| lane.keys(service)).unwrap_or_default();
     let keys: Vec<ProviderKey> = match lane {
@@ -209,6 +213,7 @@ fn modalities(app: &App, is_meant: impl Fn(&Model) -> bool) -> Vec<&'static str>
 fn key(key: &Key, state: &KeyState) -> ProviderKey {
     let (state, reason, until) = match state {
         KeyState::Ready => ("ready", None, None),
+        KeyState::SigningIn => ("signing_in", None, None),
         KeyState::Parked { why, until } => ("parked", Some(why.clone()), Some(until.to_iso())),
         KeyState::Limited { until } => {
             ("limited", Some("The vendor asked to slow down".to_owned()), Some(until.to_iso()))

@@ -57,8 +57,23 @@ pub fn warnings(settings: &Settings, layers: &Layers, variables: &Variables, cat
     }
     all.extend(bucket::warning(layers, settings.bucket.is_some()));
     all.extend(catalog.vendors.iter().flat_map(|card| vendor_warnings(settings, variables, catalog, card)));
+    all.extend(sealing_warning(settings));
     all.extend(mistyped(layers, variables));
     all
+}
+
+/// Servers that share a database have to open each other's seals.
+fn sealing_warning(settings: &Settings) -> Option<String> {
+    let mut accounts = settings.vendors.values().flat_map(|vendor| &vendor.accounts);
+    let is_used = accounts.any(|own| own.session.as_ref().is_some_and(|session| !session.logins.is_empty()));
+    let is_alone = settings.database.url.is_none() || settings.secret.is_some();
+    (is_used && !is_alone).then(|| {
+        format!(
+            "{} is not set: this server seals the sessions of accounts with a key of its own, which other servers \
+             with the same database cannot open. Set the same text of 16 characters or more on each.",
+            vendors::SECRET
+        )
+    })
 }
 
 fn vendor_warnings(settings: &Settings, variables: &Variables, catalog: &Catalog, card: &VendorCard) -> Vec<String> {
@@ -83,11 +98,11 @@ fn vendor_warnings(settings: &Settings, variables: &Variables, catalog: &Catalog
 /// set its own that start with PIXEL_.
 fn mistyped(layers: &Layers, variables: &Variables) -> Vec<String> {
     let known = || {
-        layers
-            .entries
-            .iter()
-            .filter_map(|entry| entry.setting.env.as_deref())
-            .chain(["PIXEL_CONFIG", super::crash::VARIABLE])
+        layers.entries.iter().filter_map(|entry| entry.setting.env.as_deref()).chain([
+            "PIXEL_CONFIG",
+            vendors::SECRET,
+            super::crash::VARIABLE,
+        ])
     };
     let ours = variables.keys().filter(|name| name.starts_with("PIXEL_") && !known().any(|other| other == *name));
     let near = ours.filter_map(|name| Some((name, nearest(name, known())?)));

@@ -80,6 +80,7 @@ pub fn settings(
             audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
         },
         crash_at: None,
+        secret: None,
         vendors,
     })
 }

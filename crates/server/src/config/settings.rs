@@ -40,6 +40,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where a test lets this process die.
     pub crash_at: Option<CrashAt>,
+    /// What secrets at rest are sealed with; without it, a key file of the data folder.
+    pub secret: Option<Secret>,
     /// By the id of the vendor; every vendor of the catalogue has an entry.
     pub vendors: BTreeMap<String, VendorSettings>,
 }
@@ -168,6 +170,18 @@ pub struct AccountSettings {
     pub account: pixel_engine::Account,
     /// Variables that are missing: one of these sets makes the account usable. None when it is.
     pub missing: Vec<Vec<String>>,
+    /// Of a service that is signed in to.
+    pub session: Option<SessionSettings>,
+}
+
+/// How people's accounts with a service are used.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    pub notice: String,
+    pub login_url: String,
+    pub headless: bool,
+    /// One for each of the account's keys, in their order.
+    pub logins: Vec<pixel_accounts::Login>,
 }
 
 impl VendorSettings {

@@ -4,7 +4,7 @@
 //! vendor of the catalogue adds three settings of its own.
 
 use super::problem::Problem;
-use pixel_core::catalog::{Catalog, VendorCard};
+use pixel_core::catalog::{Catalog, Session, VendorCard};
 use toml::{Table, Value};
 
 /// The documentation of every setting, and its default.
@@ -96,13 +96,31 @@ fn of_vendor(card: &VendorCard) -> Vec<Setting> {
         default,
         origin: Origin::Catalog,
     };
-    let mut rows = Vec::with_capacity(3);
+    let mut rows = Vec::with_capacity(7);
     if has_base_url(card) {
         rows.push(row("base_url", card.base_url_env.clone(), Value::String(card.base_url.clone())));
+    }
+    if let Some(session) = session_of(card) {
+        let Session { web, upload, parallel, parallel_env, headless_env, .. } = session;
+        rows.push(row(WEB_URL, Some(web.env.clone()), Value::from(web.url.clone())));
+        rows.push(row(UPLOAD_URL, Some(upload.env.clone()), Value::from(upload.url.clone())));
+        rows.push(row(PARALLEL, Some(parallel_env.clone()), Value::from(*parallel)));
+        rows.push(row(HEADLESS, Some(headless_env.clone()), Value::from(true)));
     }
     rows.push(row("concurrency", Some(format!("{prefix}_CONCURRENCY")), Value::from(card.concurrency)));
     rows.push(row("rate_per_min", Some(format!("{prefix}_RATE_PER_MIN")), Value::from(card.rate_per_min)));
     rows
+}
+
+/// Settings of a service that is signed in to.
+pub const WEB_URL: &str = "web_url";
+pub const UPLOAD_URL: &str = "upload_url";
+pub const PARALLEL: &str = "account_parallel";
+pub const HEADLESS: &str = "headless";
+
+/// The one of a vendor's services that is signed in to.
+fn session_of(card: &VendorCard) -> Option<&Session> {
+    card.services.iter().find_map(|service| service.session.as_ref())
 }
 
 /// A vendor that works inside this process has no address at all.

@@ -8,12 +8,13 @@ use super::{
     parse,
     problem::{Problem, wrong},
     read::Reader,
-    settings::{AccountSettings, VendorSettings},
+    settings::{AccountSettings, SessionSettings, VendorSettings},
     show::Named,
-    table::{has_base_url, vendor_key},
+    table::{HEADLESS, PARALLEL, UPLOAD_URL, WEB_URL, has_base_url, vendor_key},
 };
+use pixel_accounts::Login;
 use pixel_core::{
-    catalog::{self, Catalog, VendorCard},
+    catalog::{self, Catalog, Session, VendorCard},
     vendor::{Credential, Secret},
 };
 use pixel_engine::{Account, Key};
@@ -40,7 +41,10 @@ fn vendor(
     for own in catalog.accounts(card) {
         let base_url = base_url(layers, card, &own)?;
         let no_address = card.base_url_env.as_deref().filter(|_| base_url.is_empty());
-        accounts.push(account(layers, variables, &own, base_url, no_address));
+        accounts.push(match own.session {
+            Some(session) => with_session(layers, variables, card, &own, session, base_url)?,
+            None => account(layers, variables, &own, base_url, no_address),
+        });
     }
     let mut read = Reader { layers };
     let limit = 0..=i64::from(u32::MAX);
@@ -76,7 +80,8 @@ fn account(
     let mut keys: Vec<Key> = SUFFIXES.iter().flat_map(|suffix| numbered(layers, variables, own, suffix)).collect();
     if own.key_env.is_empty() {
         let credential = Credential::default();
-        keys.push(Key { name: String::new(), variables: Vec::new(), weight: 1, credential });
+        let (name, variables) = (String::new(), Vec::new());
+        keys.push(Key { name, variables, weight: 1, credential, source: None, parallel: 0 });
     }
     let mut missing = Vec::new();
     if keys.is_empty() {
@@ -89,9 +94,86 @@ fn account(
         missing.resize(missing.len().max(1), Vec::new());
         missing.iter_mut().for_each(|set: &mut Vec<String>| set.push(name.to_owned()));
     }
-    let primary = own.key_env.first().and_then(|set| set.first()).cloned().unwrap_or_default();
-    let account = Account { service: own.service.map(ToOwned::to_owned), base_url, primary, keys };
-    AccountSettings { account, missing }
+    let service = own.service.map(ToOwned::to_owned);
+    let account = Account { service, base_url, primary: primary(own), urls: Vec::new(), keys };
+    AccountSettings { account, missing, session: None }
+}
+
+fn primary(own: &catalog::Account<'_>) -> String {
+    own.key_env.first().and_then(|set| set.first()).cloned().unwrap_or_default()
+}
+
+/// A service that is signed in to: the sets of one number are one account, known by its first
+/// variable, whichever of them is set.
+fn with_session(
+    layers: &mut Layers,
+    variables: &Variables,
+    card: &VendorCard,
+    own: &catalog::Account<'_>,
+    session: &Session,
+    base_url: String,
+) -> Result<AccountSettings, Problem> {
+    let name = |what: &str| vendor_key(&card.id, what);
+    let mut read = Reader { layers };
+    let web = read.text(&name(WEB_URL), parse::web_address)?;
+    let upload = read.text(&name(UPLOAD_URL), parse::web_address)?;
+    let parallel = read.whole(&name(PARALLEL), 1..=100)?;
+    let headless = read.switch(&name(HEADLESS))?;
+    let (mut keys, mut logins) = (Vec::new(), Vec::new());
+    for suffix in SUFFIXES {
+        let Some((set, login)) = login(layers, variables, own, suffix) else { continue };
+        let name = format!("{}{suffix}", primary(own));
+        let weight = weight(layers, variables, &name);
+        keys.push(Key { name, variables: set, weight, credential: Credential::default(), source: None, parallel });
+        logins.push(login);
+    }
+    let missing = if keys.is_empty() { own.key_env.iter().map(|set| set.to_vec()).collect() } else { Vec::new() };
+    let login_url = format!("{web}{}", session.login_path);
+    let session = Some(SessionSettings { notice: session.notice.clone(), login_url, headless, logins });
+    let (service, primary) = (own.service.map(ToOwned::to_owned), primary(own));
+    let account = Account { service, base_url, primary, urls: vec![web, upload], keys };
+    Ok(AccountSettings { account, missing, session })
+}
+
+/// What the variables of one number say, and which they are: a name with a password, a token, or both.
+fn login(
+    layers: &mut Layers,
+    variables: &Variables,
+    own: &catalog::Account<'_>,
+    suffix: &str,
+) -> Option<(Vec<String>, Login)> {
+    let (mut set, mut login) = (Vec::new(), Login::default());
+    for names in &own.key_env {
+        let named: Vec<String> = names.iter().map(|name| format!("{name}{suffix}")).collect();
+        let values: Result<Vec<_>, Problem> = named.iter().filter_map(|name| key(variables, name)).collect();
+        let values = values.map_err(|problem| layers.problems.push(problem)).unwrap_or_default();
+        match values.as_slice() {
+            [username, password] if login.username.is_none() && names.len() == 2 => {
+                (login.username, login.password) = (Some(username.clone()), Some(password.clone()));
+                set.extend(named);
+            }
+            [token] if names.len() == 1 => {
+                login.token = Some(token.clone());
+                set.extend(named);
+            }
+            _ => {}
+        }
+    }
+    (!set.is_empty()).then_some((set, login))
+}
+
+/// What secrets at rest are sealed with.
+pub const SECRET: &str = "PIXEL_SECRET";
+const SECRET_CHARS_MIN: usize = 16;
+
+pub fn secret(variables: &Variables, layers: &mut Layers) -> Option<Secret> {
+    let secret = key(variables, SECRET)?.map_err(|problem| layers.problems.push(problem)).ok()?;
+    if secret.reveal().chars().count() < SECRET_CHARS_MIN {
+        let source = source(variables, SECRET).unwrap_or(Source::Default);
+        let remedy = format!("Use {SECRET_CHARS_MIN} characters or more, as `openssl rand -base64 32` makes them");
+        layers.problems.push(Problem::new(SECRET, source, "the secret is short enough to be guessed", remedy));
+    }
+    Some(secret)
 }
 
 /// The keys of one number: the first set that is whole submits, others only go on with their jobs.
@@ -108,7 +190,8 @@ fn numbered(layers: &mut Layers, variables: &Variables, own: &catalog::Account<'
         }
         if values.len() == names.len() && !names.is_empty() {
             let weight = if keys.is_empty() { weight(layers, variables, &names[0]) } else { 0 };
-            keys.push(Key { name: names[0].clone(), variables: names, weight, credential: Credential(values) });
+            let (name, credential) = (names[0].clone(), Credential(values));
+            keys.push(Key { name, variables: names, weight, credential, source: None, parallel: 0 });
         }
     }
     keys
@@ -187,7 +270,10 @@ pub fn half_set(variables: &Variables, catalog: &Catalog, card: &VendorCard) -> 
     let mut halves = Vec::new();
     for suffix in SUFFIXES {
         let named = |set: &[String]| set.iter().map(|name| format!("{name}{suffix}")).collect::<Vec<_>>();
-        for set in sets(catalog, card).into_iter().map(named) {
+        // The further names of a login are such that others use them too.
+        let of_sessions = catalog.accounts(card).into_iter().filter(|own| own.session.is_some());
+        let spare: Vec<&[String]> = of_sessions.flat_map(|own| own.key_env.into_iter().skip(1)).collect();
+        for set in sets(catalog, card).into_iter().filter(|set| !spare.contains(set)).map(named) {
             let (set, unset): (Vec<_>, Vec<_>) = set.iter().partition(|name| source(variables, name).is_some());
             if let (Some(one), false) = (set.first(), unset.is_empty()) {
                 let unset: Vec<&str> = unset.into_iter().map(String::as_str).collect();

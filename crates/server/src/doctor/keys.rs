@@ -39,7 +39,8 @@ fn trials(settings: &Settings, catalog: &Catalog) -> Vec<Trial> {
     for card in catalog.vendors.iter().filter(|card| card.enabled) {
         let Some(vendor) = adapters.iter().find(|adapter| adapter.id() == card.adapter()) else { continue };
         let own = settings.vendors.get(&card.id).into_iter().flat_map(|own| &own.accounts);
-        for account in own.map(|own| &own.account) {
+        // A session is the running server's: to try it here would be to sign in.
+        for account in own.filter(|own| own.session.is_none()).map(|own| &own.account) {
             let keys = account.keys.iter().filter(|key| !key.name.is_empty());
             all.extend(keys.map(|key| Trial { vendor: vendor.clone(), account: account.clone(), key: key.clone() }));
         }

@@ -30,6 +30,8 @@ mod pixverse_account;
 mod replicas;
 mod retention;
 mod rolling;
+#[cfg(feature = "browser")]
+mod sign_in;
 mod simulate;
 mod support;
 mod tasks;
