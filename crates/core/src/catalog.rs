@@ -1,10 +1,16 @@
 //! Which vendors and models there are. All of it is data: `catalog/<vendor>.toml`.
 
+mod aliases;
 mod check;
+mod session;
+
+pub use session::{Address, Session};
+
+pub use aliases::{Alias, Member};
 
 use crate::{
     id::ModelId,
-    overlay::{self, Fault},
+    overlay::{self, Entry, Fault},
     price::Price,
     request::{Kind, Mode},
     size::{Makes, Size, decimal},
@@ -65,40 +71,6 @@ pub struct Service {
     /// Set where a person's own account is used, as that person would.
     #[serde(default)]
     pub session: Option<Session>,
-}
-
-/// A service whose credential is a session: its holder signs in with a name and a password, or pastes
-/// a token. Of [`Service::key_env`] a set of two variables is name and password, a set of one the token.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Session {
-    /// What the holder has to know before it is switched on.
-    pub notice: String,
-    pub web: Address,
-    /// The page on which its holder signs in, behind the address of [`Self::web`].
-    pub login_path: String,
-    /// Where inputs are laid.
-    pub upload: Address,
-    /// Submissions that may run at the same time with one account, and the variable that says so.
-    pub parallel: u32,
-    pub parallel_env: String,
-    /// The variable that shows the browser's window.
-    pub headless_env: String,
-}
-
-/// An address, and the variable that replaces it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    pub url: String,
-    pub env: String,
-}
-
-impl Session {
-    /// The addresses that adapters get with a job: of the pages, and of the store of inputs.
-    pub fn urls(&self) -> [&Address; 2] {
-        [&self.web, &self.upload]
-    }
 }
 
 impl VendorCard {
@@ -320,6 +292,8 @@ pub const DURATION_PATTERN: &str = concat!(
 pub struct Catalog {
     pub vendors: Vec<VendorCard>,
     pub models: Vec<Model>,
+    /// Names of the operator's for several models, in the order of the files.
+    pub aliases: Vec<Alias>,
     /// How many files of the operator's own lie over the built-in ones.
     pub laid_over: usize,
     by_id: HashMap<String, usize>,
@@ -334,7 +308,8 @@ impl Catalog {
     /// The same with an operator's files over them, in their order.
     pub fn layered(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Self, Fault> {
         let mut all = Self { laid_over: over.len(), ..Self::default() };
-        for file in overlay::read(own, over)? {
+        let laid = overlay::read(own, over)?;
+        for file in laid.files {
             let vendor = file.vendor;
             check::vendor(&vendor).map_err(|why| Fault::new(&vendor.origin, &vendor.id, why))?;
             for mut model in file.model {
@@ -345,7 +320,28 @@ impl Catalog {
             }
             all.vendors.push(vendor);
         }
+        all.name_aliases(&laid.aliases, laid.chosen)?;
         Ok(all)
+    }
+
+    /// `chosen`: the models that the operator's files make the default of their types.
+    fn name_aliases(&mut self, entries: &[Entry], mut chosen: HashMap<Kind, String>) -> Result<(), Fault> {
+        for entry in entries {
+            let alias = aliases::read(entry, self)?;
+            let kind = alias.card.kind;
+            if alias.card.default {
+                if let Some(other) = chosen.insert(kind, entry.name.clone()) {
+                    return Err(overlay::two_defaults(entry, &other));
+                }
+                self.models.iter_mut().filter(|model| model.kind == kind).for_each(|model| model.default = false);
+            }
+            self.aliases.push(alias);
+        }
+        Ok(())
+    }
+
+    pub fn alias(&self, id: &ModelId) -> Option<&Alias> {
+        self.aliases.iter().find(|alias| alias.card.provider == id.provider() && alias.card.key == id.key())
     }
 
     pub fn model(&self, id: &ModelId) -> Option<&Model> {

@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Unclear,
     /// The vendor no longer knows the job that it accepted.
     VendorLost,
+    /// The vendor removed what it had made, or had it removed.
+    VendorDeleted,
     /// A result could not be copied, or is not what it claims to be.
     ResultUnusable,
     /// The task did not end in the time that its model is given.
@@ -71,6 +73,7 @@ impl ErrorKind {
             Self::VendorFailed => "vendor_failed",
             Self::Unclear => "vendor_unclear",
             Self::VendorLost => "vendor_lost",
+            Self::VendorDeleted => "vendor_deleted",
             Self::ResultUnusable => "result_unusable",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::SubmitOutcomeUnknown => "submit_outcome_unknown",
@@ -88,7 +91,7 @@ impl ErrorKind {
     }
 
     /// Every kind, for the check that each has its page.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::InputRefused,
         Self::InputUnreachable,
@@ -101,6 +104,7 @@ impl ErrorKind {
         Self::VendorFailed,
         Self::Unclear,
         Self::VendorLost,
+        Self::VendorDeleted,
         Self::ResultUnusable,
         Self::DeadlineExceeded,
         Self::SubmitOutcomeUnknown,

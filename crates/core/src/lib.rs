@@ -8,6 +8,7 @@ pub mod capability;
 pub mod catalog;
 pub mod chat;
 pub mod error;
+pub mod fallback;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,6 +19,7 @@ pub mod param;
 pub mod price;
 pub mod request;
 pub mod schema;
+mod secret;
 pub mod size;
 pub mod stamp;
 pub mod task;

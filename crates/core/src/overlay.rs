@@ -42,20 +42,30 @@ pub(crate) struct File {
     pub model: Vec<Model>,
 }
 
+/// Everything that the files say, laid over each other.
+pub(crate) struct Laid {
+    pub files: Vec<File>,
+    pub aliases: Vec<Entry>,
+    /// The models that the operator's files make the default of their types.
+    pub chosen: HashMap<Kind, String>,
+}
+
 /// A file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    vendor: Table,
+    vendor: Option<Table>,
     #[serde(default)]
     model: Vec<Table>,
+    #[serde(default)]
+    alias: Vec<Table>,
 }
 
 /// An entry of one or several files.
-struct Entry {
-    name: String,
+pub(crate) struct Entry {
+    pub name: String,
     /// The last file that gave one of its fields.
-    origin: String,
+    pub origin: String,
     fields: Table,
     /// The operator wants it to be the default of its type.
     is_chosen: bool,
@@ -67,13 +77,13 @@ struct Layer {
 }
 
 /// The vendors in the order in which the files name them first; later files win.
-pub(crate) fn read(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Vec<File>, Fault> {
-    let mut layers: Vec<Layer> = Vec::new();
+pub(crate) fn read(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Laid, Fault> {
+    let (mut layers, mut aliases) = (Vec::new(), Vec::new());
     for (name, text) in own {
-        lay(&mut layers, &format!("catalog/{name}"), text, false)?;
+        lay(&mut layers, &mut aliases, &format!("catalog/{name}"), text, false)?;
     }
     for (name, text) in over {
-        lay(&mut layers, name, text, true)?;
+        lay(&mut layers, &mut aliases, name, text, true)?;
     }
     let mut chosen: HashMap<Kind, String> = HashMap::new();
     let mut files = Vec::new();
@@ -87,8 +97,7 @@ pub(crate) fn read(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Vec<Fi
             if entry.is_chosen
                 && let Some(other) = chosen.insert(model.kind, entry.name.clone())
             {
-                let wrong = format!("it is to be the default of its type, and so is '{other}'");
-                return Err(Fault::new(&entry.origin, &entry.name, wrong));
+                return Err(two_defaults(&entry, &other));
             }
             models.push((model, entry.is_chosen));
         }
@@ -100,15 +109,41 @@ pub(crate) fn read(own: &[(&str, &str)], over: &[(&str, &str)]) -> Result<Vec<Fi
     };
     let file =
         |(vendor, models): (VendorCard, Vec<_>)| File { vendor, model: models.into_iter().map(settle).collect() };
-    Ok(files.into_iter().map(file).collect())
+    Ok(Laid { files: files.into_iter().map(file).collect(), aliases, chosen })
+}
+
+pub(crate) fn two_defaults(entry: &Entry, other: &str) -> Fault {
+    let wrong = format!("it is to be the default of its type, and so is '{other}'");
+    Fault::new(&entry.origin, &entry.name, wrong)
 }
 
 /// Lays one file over what is there. Two of our own files never describe the same vendor.
-fn lay(layers: &mut Vec<Layer>, file: &str, text: &str, is_over: bool) -> Result<(), Fault> {
-    let Written { vendor, model } = toml::from_str(text).map_err(|error| {
+fn lay(layers: &mut Vec<Layer>, aliases: &mut Vec<Entry>, file: &str, text: &str, is_over: bool) -> Result<(), Fault> {
+    let Written { vendor, model, alias } = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
         Fault::new(file, &format!("line {line}"), error.message())
     })?;
+    if vendor.is_none() && (alias.is_empty() || !model.is_empty()) {
+        let wrong = "it has no [vendor], which only a file of nothing but [[alias]] entries may leave out";
+        return Err(Fault::new(file, "", wrong));
+    }
+    if let Some(vendor) = vendor {
+        lay_vendor(layers, file, vendor, model, is_over)?;
+    }
+    let name_of = |fields: &Table| {
+        text_of(fields, "id")
+            .ok_or_else(|| Fault::new(file, "[[alias]]", "an alias has no id, such as pixel/best-image"))
+    };
+    lay_entries(aliases, file, alias, name_of, is_over)
+}
+
+fn lay_vendor(
+    layers: &mut Vec<Layer>,
+    file: &str,
+    vendor: Table,
+    models: Vec<Table>,
+    is_over: bool,
+) -> Result<(), Fault> {
     let id =
         text_of(&vendor, "id").ok_or_else(|| Fault::new(file, "[vendor]", "it has no id, such as id = \"acme\""))?;
     let known = layers.iter().position(|layer| layer.vendor.name == id);
@@ -121,20 +156,34 @@ fn lay(layers: &mut Vec<Layer>, file: &str, text: &str, is_over: bool) -> Result
     });
     let layer = &mut layers[at];
     layer.vendor.take(file, vendor);
+    let name_of = |fields: &Table| {
+        let key = text_of(fields, "key").ok_or_else(|| Fault::new(file, "[[model]]", "a model has no key"))?;
+        Ok(format!("{id}/{key}"))
+    };
+    lay_entries(&mut layer.models, file, models, name_of, is_over)
+}
+
+/// Within one file an entry stands once; in a later one its fields replace the earlier ones.
+fn lay_entries(
+    entries: &mut Vec<Entry>,
+    file: &str,
+    written: Vec<Table>,
+    name_of: impl Fn(&Table) -> Result<String, Fault>,
+    is_over: bool,
+) -> Result<(), Fault> {
     let mut seen = Vec::new();
-    for fields in model {
-        let key = text_of(&fields, "key").ok_or_else(|| Fault::new(file, "[[model]]", "a model has no key"))?;
-        let name = format!("{id}/{key}");
+    for fields in written {
+        let name = name_of(&fields)?;
         if seen.contains(&name) {
             return Err(Fault::new(file, &name, "it stands twice"));
         }
         seen.push(name.clone());
-        let known = layer.models.iter().position(|entry| entry.name == name);
+        let known = entries.iter().position(|entry| entry.name == name);
         let at = known.unwrap_or_else(|| {
-            layer.models.push(Entry::new(name));
-            layer.models.len() - 1
+            entries.push(Entry::new(name));
+            entries.len() - 1
         });
-        let entry = &mut layer.models[at];
+        let entry = &mut entries[at];
         if let Some(default) = fields.get("default").filter(|_| is_over) {
             entry.is_chosen = default.as_bool() == Some(true);
         }
@@ -159,7 +208,7 @@ impl Entry {
     }
 }
 
-fn typed<T: DeserializeOwned>(entry: &Entry) -> Result<T, Fault> {
+pub(crate) fn typed<T: DeserializeOwned>(entry: &Entry) -> Result<T, Fault> {
     entry
         .fields
         .clone()

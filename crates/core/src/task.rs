@@ -177,6 +177,9 @@ pub struct Slot {
     /// When the vendor accepted; the model's deadline counts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Stamp>,
+    /// Nobody could say once whether a paid call of it was accepted, whatever was found out later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_unclear: bool,
     pub state: SlotState,
 }
 
@@ -195,6 +198,7 @@ impl Slot {
             open: None,
             doubt: None,
             accepted_at: None,
+            was_unclear: false,
             state: SlotState::Ready { mark: None },
         }
     }
@@ -203,6 +207,14 @@ impl Slot {
     fn is_unsent(&self) -> bool {
         use SlotState::{Ready, Searching, Sending};
         matches!(self.state, Ready { .. } | Sending { .. } | Searching { .. })
+    }
+
+    /// Whether certainly nothing of it was accepted and no paid call of it is open, now or in a life
+    /// that is not known here.
+    pub fn is_clear(&self) -> bool {
+        let is_free = self.accepted_at.is_none() && self.open.is_none() && self.doubt.is_none();
+        let is_first = self.round == 0 && !self.was_unclear;
+        is_free && is_first && matches!(self.state, SlotState::Ready { .. } | SlotState::Failed { .. })
     }
 
     /// Whether only the key that it went out with may go on: the vendor has accepted something of it,

@@ -12,6 +12,7 @@ impl Engine {
     /// Stores a task and sees to it that it is worked on. When this returns, the task is on stable
     /// storage.
     pub async fn create(&self, mut task: NewTask) -> Result<TaskId, StoreError> {
+        self.skip_closed(&mut task);
         task.rank = self.0.ranks.next(&task.vendor, task.project_id.as_deref(), task.work.slots.len());
         task.leased = self.may_begin_at_once(&task.vendor);
         let (engine, id) = (self.clone(), task.id.clone());
@@ -41,7 +42,8 @@ impl Engine {
             && !self.0.stopping.is_cancelled()
     }
 
-    fn queued(&self, vendor: &str) {
+    /// Something was put into a vendor's queue.
+    pub(crate) fn queued(&self, vendor: &str) {
         if let Some(lane) = self.0.lanes.get(vendor) {
             lane.pending.store(true, Ordering::Release);
         }

@@ -80,7 +80,7 @@ impl Cursor<'_> {
     }
 }
 
-fn why(since: Stamp) -> String {
+pub(crate) fn why(since: Stamp) -> String {
     format!(
         "the database was restored from a backup at {}, and the request may have been sent after that backup was taken",
         since.to_iso()

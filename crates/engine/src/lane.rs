@@ -174,6 +174,11 @@ impl Lane {
         self.ring(account, |ring| ring.wait(Instant::now())).unwrap_or(crate::keys::KEYLESS_WAIT)
     }
 
+    /// Whether anything can be submitted to the account at all.
+    pub(crate) fn has_key(&self, account: usize) -> bool {
+        self.ring(account, |ring| ring.has_key()).unwrap_or(false)
+    }
+
     /// Whether submissions to the account may leave with more than one key.
     pub(crate) fn has_several_keys(&self, account: usize) -> bool {
         self.ring(account, |ring| ring.has_several()).unwrap_or(false)

@@ -3,7 +3,8 @@
 //! A task in flight is a row and a due time, not a future. [`schedule`] leases rows that are due
 //! and hands each to a [`run`], which steps its slots ([`step`]) until they have to wait, writes
 //! the row ([`writes`]) and lets go. A paid call goes out through [`submit`] alone: it is recorded first, and
-//! what is not certain afterwards falls under the money rule ([`unknown`]).
+//! what is not certain afterwards falls under the money rule ([`unknown`]). A task of an alias goes on with
+//! the next model through [`pass`] alone.
 
 mod admit;
 mod chat;
@@ -24,6 +25,7 @@ mod lane;
 mod local;
 pub mod media;
 mod options;
+mod pass;
 mod pause;
 mod ranks;
 mod resolve;

@@ -90,8 +90,13 @@ fn is_held(slot: &Slot) -> bool {
 }
 
 fn can_search(run: &Run, held: &[usize]) -> bool {
+    let has_next = run.claimed.fallback.as_ref().is_some_and(|fallback| !fallback.next.is_empty());
     held.iter().all(|at| {
         let slot = &run.claimed.work.slots[*at];
+        if slot.doubt.is_some() && has_next {
+            // It may be another model's vendor that has it.
+            return false;
+        }
         let SlotState::Held { mark, .. } = &slot.state else { return false };
         let reference = run.reference(slot);
         let issued = run.issued(slot);

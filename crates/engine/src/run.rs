@@ -148,7 +148,12 @@ impl Run {
 
     /// Unique to one submission of one slot; the same when it is sent again under the same key.
     pub(crate) fn reference(&self, slot: &Slot) -> String {
-        format!("{}-{}-{}", self.claimed.lease.task, slot.first, slot.round)
+        let own = format!("{}-{}-{}", self.claimed.lease.task, slot.first, slot.round);
+        // A vendor that refused one model of an alias must not take another one for a repeat.
+        match self.claimed.fallback.as_ref().map_or(0, |fallback| fallback.passed) {
+            0 => own,
+            passed => format!("{own}-{passed}"),
+        }
     }
 
     /// When patience with this task runs out.

@@ -38,6 +38,9 @@ impl Engine {
                 if let Err(error) = self.claim_stale().await {
                     tracing::error!(%error, "tasks that waited too long cannot be claimed");
                 }
+                if let Err(error) = self.claim_movable().await {
+                    tracing::error!(%error, "tasks that another model may take over cannot be claimed");
+                }
             }
             let taken = match self.claim_all().await {
                 Ok(taken) => taken,

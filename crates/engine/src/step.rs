@@ -60,15 +60,25 @@ impl Run {
 
 impl Cursor<'_> {
     async fn step(&mut self) -> Result<Left, Stop> {
+        if let Some(since) = self.slot.doubt.filter(|_| self.may_have_moved())
+            && matches!(self.slot.state, SlotState::Ready { .. } | SlotState::Sending { .. })
+        {
+            return self.hold_moved(since).await;
+        }
         match self.slot.state.clone() {
             SlotState::Ready { .. } if self.is_out_of_patience() => self.give_up().await,
-            SlotState::Ready { .. } => match self.choose_key().await? {
-                Some(left) => Ok(left),
-                None => {
-                    self.issued = self.run.issued(&self.slot);
-                    self.begin().await
+            SlotState::Ready { .. } => {
+                if let Some(left) = self.pass_closed().await? {
+                    return Ok(left);
                 }
-            },
+                match self.choose_key().await? {
+                    Some(left) => Ok(left),
+                    None => {
+                        self.issued = self.run.issued(&self.slot);
+                        self.begin().await
+                    }
+                }
+            }
             SlotState::Accepted { mark } => match self.missing_key() {
                 Some(variable) => self.wait_for_key(&variable).await,
                 None => {

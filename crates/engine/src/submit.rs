@@ -68,14 +68,18 @@ impl Cursor<'_> {
         crash::point!("submit.recorded");
         // A process that was stopped between the record and this line must not send any more.
         if self.check_lease().is_err() {
-            return self.unsent(&sent, "the lease ended before the request left").await;
+            self.unsent(&sent, "the lease ended before the request left");
+            return self.try_again(None).await.map(|_| None);
         }
         crash::point!("submit.leased");
         let lane = self.run.lane();
         match self.run.engine.0.door.send_ready(call, ready.leaving_if(self.may_leave())).await {
             door::Sent::Unsent { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
-                self.unsent(&sent, &why).await
+                self.unsent(&sent, &why);
+                let message = format!("The vendor could not be reached: {why}");
+                let error = Error::new(ErrorKind::VendorUnavailable, message);
+                self.wait_or_pass(&error, None).await.map(|_| None)
             }
             door::Sent::Unclear { why } => {
                 lane.iter().for_each(|lane| lane.unreachable(&why));
@@ -143,12 +147,11 @@ impl Cursor<'_> {
         i64::try_from(price.of(&self.run.claimed.request, self.slot.outputs)).ok()
     }
 
-    /// Certainly not sent: the slot goes back and tries again later.
-    async fn unsent(&mut self, sent: &Sent, why: &str) -> Result<Option<Next>, Stop> {
+    /// Certainly not sent: the slot goes back.
+    fn unsent(&mut self, sent: &Sent, why: &str) {
         tracing::info!(why, "the request did not leave; it will be sent later");
         self.outcome(sent, "unsent", Some(why.to_owned()));
         self.go_back(sent);
-        self.try_again(None).await.map(|_| None)
     }
 
     async fn read_answer(&mut self, sent: Sent, mark: Mark, answer: Answer) -> Result<Option<Next>, Stop> {
@@ -215,7 +218,7 @@ impl Cursor<'_> {
                 wait = Some(crate::waits::jitter(lane.keys_wait(account).max(least)));
             }
         }
-        self.try_again(wait).await
+        self.wait_or_pass(&error, wait).await
     }
 
     pub(crate) fn go_back(&mut self, sent: &Sent) {

@@ -22,6 +22,7 @@ impl Cursor<'_> {
     pub(crate) async fn unknown(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
         tracing::warn!(why, attempt = sent.attempt, "nobody can say whether the vendor accepted");
         self.outcome(&sent, "unknown", Some(why.to_owned()));
+        self.slot.was_unclear = true;
         match sent.repeat {
             Repeat::Safe => {
                 self.go_back(&sent);
@@ -58,6 +59,7 @@ impl Cursor<'_> {
 
     /// What the policy says: wait for a person, give up, or pay again.
     pub(crate) async fn hold(&mut self, sent: Sent, mark: Mark, why: &str) -> Result<Left, Stop> {
+        self.slot.was_unclear = true;
         let rules = &self.run.engine.0.options.hold;
         let policy = match self.slot.doubt {
             // Made in advance for one lost answer; a restore may put a whole day's work in doubt.

@@ -1,12 +1,15 @@
 //! Every change of a task is one fenced write of its whole row, in order.
 
-use crate::run::{Run, Stop};
+use crate::{
+    pass,
+    run::{Run, Stop},
+};
 use pixel_core::{
     ErrorKind, Stamp,
     request::Warning,
     task::{Attention, Choice, Failure, Made, Shown, Slot, SlotState, Stage, Status, StoredInput, Work},
 };
-use pixel_store::{AttemptOutcome, Face, MediaRow, NewAttempt, Save, Saved, StoreError, Then, now};
+use pixel_store::{AttemptOutcome, Face, MediaRow, NewAttempt, Save, Saved, StoreError, Then, crash, now};
 use std::{sync::atomic::Ordering, time::Duration};
 
 /// A task's work as last written, and what is being done with it.
@@ -110,6 +113,20 @@ impl Run {
         self.write(at, slot, Extras::default(), true).await
     }
 
+    /// Passes the model over: fails every slot, unless others than this one are being driven.
+    pub(crate) async fn write_pass(&self, at: usize, slot: Slot, extras: Extras, why: Failure) -> Result<(), Stop> {
+        let edit = |live: &mut Live| {
+            live.work.slots[at] = slot;
+            live.driven[at] = false;
+            live.active -= 1;
+            if live.active == 0 && live.work.is_clear() {
+                let open = live.work.slots.iter_mut().filter(|slot| !slot.state.is_over());
+                open.for_each(|slot| slot.state = SlotState::Failed { failure: why.clone() });
+            }
+        };
+        self.save(extras, edit).await
+    }
+
     pub(crate) async fn show_percent(&self, at: usize, percent: u8) -> Result<(), Stop> {
         self.save(Extras::default(), |live| live.percent[at] = percent).await
     }
@@ -117,12 +134,18 @@ impl Run {
     pub(crate) async fn save(&self, extras: Extras, edit: impl FnOnce(&mut Live)) -> Result<(), Stop> {
         let _turn = self.turn.lock().await;
         let (save, work) = self.prepare(extras, edit);
+        if matches!(save.then, Then::Move(_)) {
+            crash::point!("fallback.writing");
+        }
         match self.store(&save).await? {
             Saved::Done => self.live().work = work,
             Saved::Fenced => return Err(Stop::Fenced),
             Saved::Later(wait) => return Err(Stop::Later(wait)),
             Saved::Removed => return Err(Stop::Removed),
             Saved::Taken => return Err(Stop::Taken),
+        }
+        if matches!(save.then, Then::Move(_)) {
+            crash::point!("fallback.written");
         }
         self.tell(&save.then);
         Ok(())
@@ -134,8 +157,15 @@ impl Run {
         let mut next = live.clone();
         edit(&mut next);
         next.work.warnings.extend(extras.warnings);
-        let face = self.face(&mut next, extras.attempt.is_some());
-        let then = next.then();
+        if next.active == 0 {
+            self.give_up_waiting(&mut next);
+        }
+        let is_over = next.work.is_over() && next.active == 0;
+        let moved = if is_over { self.move_on(&mut next) } else { None };
+        let (face, then) = match moved {
+            Some(to) => (Some(pass::face_of(&to)), Then::Move(Box::new(to))),
+            None => (self.face(&mut next, extras.attempt.is_some()), next.then()),
+        };
         next.given_back = !matches!(&then, Then::Go { stage: Stage::Leased, .. });
         let work = std::mem::replace(&mut next.work, live.work.clone());
         *live = next;
@@ -175,6 +205,7 @@ impl Run {
                     self.engine.wake();
                 }
             }
+            Then::Move(to) => self.engine.queued(&to.vendor),
             Then::Go { stage: Stage::Leased, .. } => {}
         }
     }
@@ -195,6 +226,7 @@ impl Run {
         }
         work.shown = shown.clone();
         let face = Face {
+            served_by: None,
             status: if shown.started { Status::Processing } else { Status::Pending },
             warnings: work.warnings.clone(),
             made: Vec::new(),

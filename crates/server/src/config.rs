@@ -7,6 +7,7 @@
 //! field in [`settings`] and the line that reads it in `read`.
 
 pub mod allocator;
+mod apps;
 mod bucket;
 mod check;
 mod crash;
@@ -25,6 +26,7 @@ mod vendors;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use apps::{ACCOUNT, AppRules, Apps, VENDOR, Way, cards, models, unfit};
 pub use crash::CrashAt;
 pub use files::ReadFile;
 pub use folder::catalog;

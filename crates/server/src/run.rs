@@ -1,7 +1,7 @@
 //! Runs the server until it is told to stop.
 
 use crate::{
-    api::{self, App},
+    api::{self, App, Polls},
     bucket,
     config::{HoldPolicy, Settings},
     filesystem,
@@ -43,6 +43,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 const SETTLE_EVERY: Duration = Duration::from_secs(5);
 /// How often the figures of requests are sorted in; between two scrapes they would only grow.
 const DIGEST_EVERY: Duration = Duration::from_secs(1);
+/// How often counts of polls are written; a kill loses so much of them.
+const POLLS_EVERY: Duration = Duration::from_secs(2);
 /// How long a task may wait for a vendor that cannot take it.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pictures decoded at the same time: each may take hundreds of megabytes.
@@ -78,6 +80,7 @@ pub async fn serve(settings: Settings, catalog: Catalog, programs: Programs) -> 
         tokio::spawn(sweep(blobs.clone(), staging)),
         tokio::spawn(settle(blobs.clone())),
         tokio::spawn(digest(app.metrics.clone())),
+        tokio::spawn(count_polls(Arc::clone(&app))),
     ];
     announce(&app, &address)?;
 
@@ -101,6 +104,7 @@ pub async fn serve(settings: Settings, catalog: Catalog, programs: Programs) -> 
     let drained = tokio::time::timeout(share, serving);
     let ((), _) = tokio::join!(app.engine.stop(share), drained);
     chores.iter().for_each(tokio::task::JoinHandle::abort);
+    app.polls.write(app.engine.store()).await;
     crash::point!("stop.drained");
     if tokio::time::timeout(shutdown.mul_f64(0.2), app.engine.store().close()).await.is_err() {
         tracing::warn!("the database did not close in time; it recovers at the next start");
@@ -162,6 +166,7 @@ async fn open(
         address,
         settings,
         draining: AtomicBool::default(),
+        polls: Polls::default(),
     })
 }
 
@@ -247,6 +252,15 @@ async fn digest(metrics: metrics_exporter_prometheus::PrometheusHandle) {
     loop {
         tick.tick().await;
         metrics.run_upkeep();
+    }
+}
+
+/// Writes how often clips were asked after.
+async fn count_polls(app: Arc<App>) {
+    let mut tick = tokio::time::interval(POLLS_EVERY);
+    loop {
+        tick.tick().await;
+        app.polls.write(app.engine.store()).await;
     }
 }
 

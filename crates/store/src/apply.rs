@@ -5,12 +5,13 @@ use crate::{
     accounts,
     beat::renew_all,
     claim::claim,
+    clips,
     db::{Conn, DbResult, Val, chunks, values_list},
     jobs,
     purse::admit,
     render::{CreateRow, Naming, SaveRow, Values},
     retire::{self, Step, Stepped},
-    rows::{Budget, Lease, Saved},
+    rows::{Budget, Lease, PollCount, Saved},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -20,7 +21,7 @@ use std::{
 /// What can be asked of the writer.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Create(CreateRow),
+    Create(Box<CreateRow>),
     Save(SaveRow),
     /// Leases queued tasks of one vendor, in order of rank, as its budget admits.
     ClaimQueued {
@@ -34,6 +35,13 @@ pub(crate) enum Op {
     ClaimStale {
         vendor: String,
         before: i64,
+        lease_us: i64,
+    },
+    /// Leases queued tasks of a vendor that is closed, which another model may take over.
+    ClaimMovable {
+        vendor: String,
+        /// The public code of what closed it.
+        code: &'static str,
         lease_us: i64,
     },
     /// Leases tasks whose due time, or whose lease, has passed.
@@ -61,6 +69,7 @@ pub(crate) enum Op {
     },
     /// The account with that id.
     Account(String, accounts::Change),
+    AddPolls(Vec<PollCount>),
 }
 
 impl Op {
@@ -88,6 +97,8 @@ pub(crate) enum Out {
     /// `None`: somebody else sweeps.
     Swept(Option<Stepped>),
     Account(accounts::Changed),
+    /// Its caller has asked for too many clips; nothing of it was written.
+    Limited(Duration),
 }
 
 /// A leased work row, its JSON not yet read.
@@ -102,6 +113,7 @@ pub(crate) struct RawClaim {
     pub(crate) request: String,
     pub(crate) state: String,
     pub(crate) created_at: i64,
+    pub(crate) fallback: Option<String>,
 }
 
 /// Applies every operation, in the order: new rows, saves, renewals, claims (which then see the new rows).
@@ -111,10 +123,13 @@ pub(crate) async fn apply(conn: &mut Conn, ops: &[Op], has_removed: bool) -> DbR
     let mut creates = Vec::new();
     let mut saves = Vec::new();
     let refused = if has_removed { retire::refused(conn, ops).await? } else { HashSet::new() };
+    let limited = clips::limited(conn, ops).await?;
     for (at, op) in ops.iter().enumerate() {
         match op {
             _ if refused.contains(&at) => outs[at] = Out::Removed,
-            Op::Create(row) => creates.push(row),
+            Op::Create(_) if limited.contains_key(&at) => outs[at] = Out::Limited(limited[&at]),
+            Op::Create(row) => creates.push(row.as_ref()),
+            Op::AddPolls(counts) => clips::add_polls(conn, counts).await?,
             Op::Save(row) => saves.push((at, row)),
             _ => {}
         }
@@ -159,22 +174,23 @@ async fn insert_tasks(conn: &mut Conn, rows: &[&CreateRow]) -> DbResult<()> {
     for chunk in chunks(rows.iter().map(|row| row.task.clone()).collect()) {
         let sql = format!(
             "INSERT INTO tasks (id, kind, model, status, sandbox, project_id, source, source_id, params, \
-             warnings, cost, progress, created_at, updated_at) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
-            values_list(conn.dialect(), chunk.len(), 14)
+             warnings, cost, progress, created_at, updated_at, served_by) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+            values_list(conn.dialect(), chunk.len(), 15)
         );
         for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
             new.insert(row.text(0)?);
         }
     }
     let is_new = |row: &&&CreateRow| new.contains(&row.id);
+    clips::insert(conn, rows.iter().filter(is_new).filter_map(|row| row.clip.as_ref()).collect()).await?;
     insert_media(conn, rows.iter().filter(is_new).flat_map(|row| row.media.iter().cloned()).collect()).await?;
     for chunk in chunks(rows.iter().filter(is_new).map(|row| row.work.clone()).collect()) {
         let sql = format!(
             "INSERT INTO work (task_id, vendor, rank, model, project_id, request, state, created_at, \
-             stage, due_at, fence, in_flight) \
+             stage, due_at, fence, in_flight, fallback, fallback_on) \
              SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, \
-             v.column9, {{NOW}} + v.column10, v.column11, 0 FROM (VALUES {}) AS v",
-            values_list(conn.dialect(), chunk.len(), 11)
+             v.column9, {{NOW}} + v.column10, v.column11, 0, v.column12, v.column13 FROM (VALUES {}) AS v",
+            values_list(conn.dialect(), chunk.len(), 13)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }
@@ -231,7 +247,19 @@ async fn write_fenced(conn: &mut Conn, saves: &[&(usize, &SaveRow)]) -> DbResult
             held.insert(row.text(0)?);
         }
     }
-    let ends = saves.iter().filter(|(_, row)| row.go.is_none());
+    for chunk in chunks(saves.iter().filter_map(|(_, row)| row.moved.clone()).collect()) {
+        let sql = format!(
+            "UPDATE work SET stage = 0, due_at = {{NOW}}, in_flight = 0, vendor = v.column3, model = v.column4, \
+             rank = v.column5, request = v.column6, state = v.column7, fallback = v.column8, fallback_on = v.column9 \
+             FROM (VALUES {}) AS v \
+             WHERE work.task_id = v.column1 AND work.fence = v.column2 AND work.stage = 2 RETURNING work.task_id",
+            values_list(conn.dialect(), chunk.len(), 9)
+        );
+        for row in conn.rows(&sql, chunk.into_iter().flatten().collect()).await? {
+            held.insert(row.text(0)?);
+        }
+    }
+    let ends = saves.iter().filter(|(_, row)| row.go.is_none() && row.moved.is_none());
     let pairs = ends.map(|(_, row)| vec![Val::from(row.task_id.as_str()), Val::from(row.fence)]).collect();
     for chunk in chunks(pairs) {
         let sql = format!(
@@ -251,9 +279,11 @@ async fn write_rest(conn: &mut Conn, saves: &[&SaveRow]) -> DbResult<()> {
         let sql = format!(
             "UPDATE tasks SET status = v.column2, warnings = v.column3, made = v.column4, failure = v.column5, \
              attention = v.column6, cost = v.column7, progress = v.column8, updated_at = v.column9, \
-             started_at = COALESCE(tasks.started_at, v.column9), completed_at = v.column10 \
+             started_at = CASE WHEN v.column2 = 'pending' THEN tasks.started_at \
+             ELSE COALESCE(tasks.started_at, v.column9) END, completed_at = v.column10, \
+             served_by = COALESCE(v.column11, tasks.served_by) \
              FROM (VALUES {}) AS v WHERE tasks.id = v.column1 AND tasks.status NOT IN ('completed', 'failed')",
-            values_list(conn.dialect(), chunk.len(), 10)
+            values_list(conn.dialect(), chunk.len(), 11)
         );
         conn.rows(&sql, chunk.into_iter().flatten().collect()).await?;
     }

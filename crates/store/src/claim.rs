@@ -32,6 +32,12 @@ pub(crate) async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
             vec![Val::from(vendor.as_str()), Val::from(*before)],
             *lease_us,
         ),
+        Op::ClaimMovable { vendor, code, lease_us } => (
+            "SELECT task_id FROM work WHERE stage = 0 AND vendor = $2 AND fallback_on IS NOT NULL \
+             AND fallback_on LIKE $3 ORDER BY rank LIMIT 64 {SKIP}",
+            vec![Val::from(vendor.as_str()), Val::from(format!("%{code}%").as_str())],
+            *lease_us,
+        ),
         Op::ClaimDue { limit, lease_us } => (
             "SELECT task_id FROM work WHERE stage > 0 AND due_at <= {NOW} ORDER BY due_at LIMIT $2 {SKIP}",
             vec![Val::from(*limit)],
@@ -46,14 +52,14 @@ pub(crate) async fn claim(conn: &mut Conn, op: &Op) -> DbResult<Option<Out>> {
         Op::Retire(step) => return retire::step(conn, step).await.map(Some),
         Op::Release { lease } => return retire::release(conn, *lease).await.map(Some),
         Op::Account(id, change) => return accounts::apply(conn, id, change).await.map(Some),
-        Op::Create(_) | Op::Save(_) | Op::Renew { .. } => return Ok(None),
+        Op::Create(_) | Op::Save(_) | Op::Renew { .. } | Op::AddPolls(_) => return Ok(None),
     };
     // Materialised: a planner that ran the choice twice would lease more than was asked.
     let sql = format!(
         "WITH chosen AS MATERIALIZED ({pick}) \
          UPDATE work SET stage = 2, fence = fence + 1, due_at = {{NOW}} + $1 \
          WHERE task_id IN (SELECT task_id FROM chosen) \
-         RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at"
+         RETURNING task_id, fence, vendor, model, project_id, rank, request, state, created_at, fallback"
     );
     values.insert(0, Val::from(lease_us));
     let claimed = conn.rows(&sql, values).await?.iter().map(read_claim).collect::<DbResult<Vec<_>>>()?;
@@ -71,5 +77,6 @@ fn read_claim(row: &Row) -> DbResult<RawClaim> {
         request: row.text(6)?,
         state: row.text(7)?,
         created_at: row.int(8)?,
+        fallback: row.text_opt(9)?,
     })
 }

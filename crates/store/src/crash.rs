@@ -73,6 +73,8 @@ mod built_in {
         ("answer.media", "part of an answer's embedded media is written to staging"),
         ("submit.answered", "a paid call's answer was read, nothing of it is recorded"),
         ("submit.refused", "a refusal was understood, it is not recorded"),
+        ("fallback.writing", "a model refused, the write that makes the task another one's is not made"),
+        ("fallback.written", "the task is another model's, nobody was told"),
         ("wait.writing", "the vendor has the job, the row that says so is not written"),
         ("wait.written", "the row says that the vendor has the job, and when to ask"),
         ("collect.recorded", "what the vendor made is recorded and copied, not settled"),

@@ -1,6 +1,6 @@
 //! What can go wrong in the store, by what a caller can do about it.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -10,6 +10,10 @@ pub enum StoreError {
     Away(String),
     #[error("The server is shutting down.")]
     Closed,
+    #[error("A new clip was given a number that another has.")]
+    Taken,
+    #[error("The caller has asked for too many clips in the last minute.")]
+    Limited(Duration),
     #[error("A stored file was being removed while it was asked for again.")]
     Removed,
     #[error("DATABASE_URL is no PostgreSQL address such as postgres://user:password@host:5432/name.")]
@@ -60,6 +64,7 @@ impl From<sqlx::Error> for StoreError {
             match Trouble::of(&db.code().unwrap_or_default()) {
                 Trouble::Full => return Self::Full,
                 Trouble::Away => return Self::Away(db.message().to_owned()),
+                Trouble::Taken => return Self::Taken,
                 Trouble::Other => {}
             }
         }
@@ -76,6 +81,8 @@ enum Trouble {
     Full,
     /// Read-only, or a read or write that failed.
     Away,
+    /// A key that is there already: only numbers of clips are written without room for that.
+    Taken,
     Other,
 }
 
@@ -85,6 +92,8 @@ impl Trouble {
     fn of(code: &str) -> Self {
         let kind = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|number| number & 0xFF);
         match (kind, code) {
+            // SQLITE_CONSTRAINT_PRIMARYKEY and _UNIQUE; unique_violation
+            (_, "1555" | "2067" | "23505") => Self::Taken,
             // SQLITE_FULL; disk_full
             (Some(13), _) | (None, "53100") => Self::Full,
             // SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN; read_only_sql_transaction, io_error
@@ -110,8 +119,8 @@ mod tests {
             ("1544", Trouble::Away),
             ("25006", Trouble::Away),
             // A key that is there already.
-            ("1555", Trouble::Other),
-            ("23505", Trouble::Other),
+            ("1555", Trouble::Taken),
+            ("23505", Trouble::Taken),
             ("", Trouble::Other),
         ] {
             assert_eq!(Trouble::of(code), trouble, "{code}");

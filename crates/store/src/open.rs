@@ -191,3 +191,12 @@ pub(crate) async fn check_engine(conn: &mut Conn) -> Result<(), StoreError> {
         false => Err(StoreError::OldSqlite(version)),
     }
 }
+
+/// Whether the database of these options can be reached; changes nothing.
+pub async fn check(options: &crate::Options) -> Result<(), StoreError> {
+    let source = Source::new(&options.data, options.database_url.as_deref())?;
+    if matches!(source, Source::Postgres(_)) {
+        source.connect().await?.close().await;
+    }
+    Ok(())
+}

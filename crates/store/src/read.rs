@@ -17,11 +17,15 @@ use std::time::Duration;
 
 const TASK_COLUMNS: &str = "id, kind, model, status, sandbox, project_id, source, source_id, params, warnings, \
                             made, failure, attention, cost, progress, created_at, updated_at, started_at, \
-                            completed_at, kept_s";
+                            completed_at, kept_s, served_by";
 
 pub(crate) async fn task(pool: &Pool, id: &TaskId) -> Result<Option<TaskRow>, StoreError> {
-    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE id = $1");
-    let rows = pool.rows(&sql, vec![id.as_str().into()]).await?;
+    task_where(pool, "id = $1", id.as_str().into()).await
+}
+
+pub(crate) async fn task_where(pool: &Pool, condition: &str, value: Val) -> Result<Option<TaskRow>, StoreError> {
+    let sql = format!("SELECT {TASK_COLUMNS} FROM tasks WHERE {condition}");
+    let rows = pool.rows(&sql, vec![value]).await?;
     rows.first().map(read_task).transpose()
 }
 
@@ -125,6 +129,7 @@ fn read_task(row: &Row) -> Result<TaskRow, StoreError> {
         id: TaskId::trusted(row.text(0)?),
         kind: word(Kind::parse(&row.text(1)?), "kind")?,
         model: row.text(2)?,
+        served_by: row.text_opt(20)?,
         status: word(Status::parse(&row.text(3)?), "status")?,
         sandbox: row.int(4)? != 0,
         project_id: row.text_opt(5)?,
@@ -180,6 +185,7 @@ pub(crate) fn claimed(raw: RawClaim) -> Result<Claimed, StoreError> {
         rank: raw.rank,
         request: parse(&raw.request, "request")?,
         work: parse(&raw.state, "state")?,
+        fallback: parse_opt(raw.fallback, "fallback")?,
         created_at: Stamp(raw.created_at),
     })
 }

@@ -1,12 +1,14 @@
 //! Turns the store's shapes into values to bind, on the caller's thread: the writer only sends.
 
 use crate::{
+    clips::ClipRow,
     db::Val,
     retire::blob_of,
-    rows::{AttemptOutcome, Budget, Face, Job, MediaRow, NewAttempt, NewTask, Save, Then},
+    rows::{AttemptOutcome, Budget, Face, Job, MediaRow, Moved, NewAttempt, NewTask, Save, Then},
 };
 use pixel_core::{
     Stamp,
+    fallback::Fallback,
     id::TaskId,
     task::{Stage, Status},
 };
@@ -24,6 +26,7 @@ pub(crate) struct CreateRow {
     pub(crate) work: Values,
     pub(crate) media: Vec<Values>,
     pub(crate) namings: Vec<Naming>,
+    pub(crate) clip: Option<ClipRow>,
 }
 
 /// A blob that a new row is to name, and the generation in which it was seen to be here.
@@ -38,8 +41,10 @@ pub(crate) struct Naming {
 pub(crate) struct SaveRow {
     pub(crate) task_id: String,
     pub(crate) fence: i64,
-    /// `None` when the task ends.
+    /// `None` when the task ends or moves.
     pub(crate) go: Option<Values>,
+    /// Another model's vendor takes the task over.
+    pub(crate) moved: Option<Values>,
     pub(crate) face: Option<Values>,
     pub(crate) attempt: Option<Values>,
     pub(crate) budget: Option<(String, Budget)>,
@@ -79,12 +84,13 @@ pub(crate) fn create(task: &NewTask, lease: Duration) -> CreateRow {
         0.into(),
         stamp(task.created_at),
         stamp(task.created_at),
+        task.served_by.clone().into(),
     ];
     let work = vec![
         id.into(),
         task.vendor.as_str().into(),
         task.rank.into(),
-        task.model.as_str().into(),
+        task.served_by.as_ref().unwrap_or(&task.model).as_str().into(),
         task.project_id.clone().into(),
         json(&task.request).into(),
         json(&task.work).into(),
@@ -92,15 +98,18 @@ pub(crate) fn create(task: &NewTask, lease: Duration) -> CreateRow {
         if task.leased { Stage::Leased } else { Stage::Queued }.number().into(),
         i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4).into(),
         i64::from(task.leased).into(),
+        json_opt(task.fallback.as_ref()),
+        Val::TextOpt(task.fallback.as_ref().and_then(leads)),
     ];
     let (media, namings) = (task.media.iter().map(media).collect(), namings(&task.media));
-    CreateRow { id: id.to_owned(), task: public, work, media, namings }
+    let clip = task.clip.as_ref().map(|clip| ClipRow::new(&task.id, &task.model, clip));
+    CreateRow { id: id.to_owned(), task: public, work, media, namings, clip }
 }
 
 pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
     let task_id = save.lease.task.as_str();
     let go = match &save.then {
-        Then::End => None,
+        Then::End | Then::Move(_) => None,
         Then::Go { stage, due, work } => Some(vec![
             task_id.into(),
             save.lease.fence.into(),
@@ -115,6 +124,10 @@ pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
         task_id: task_id.to_owned(),
         fence: save.lease.fence,
         go,
+        moved: match &save.then {
+            Then::Move(to) => Some(moved(save, to)),
+            Then::End | Then::Go { .. } => None,
+        },
         face: save.face.as_ref().map(|f| face(&save.lease.task, f)),
         attempt: save.attempt.as_ref().map(|a| attempt(save, a)),
         budget: save.attempt.as_ref().map(|a| (a.vendor.clone(), a.budget)),
@@ -123,6 +136,26 @@ pub(crate) fn save(save: &Save, now: Stamp) -> SaveRow {
         media: save.media.iter().map(media).collect(),
         namings: namings(&save.media),
     }
+}
+
+/// The codes of the failures that lead on, for the claims of [`crate::claim`]; nothing when nobody comes next.
+fn leads(fallback: &Fallback) -> Option<String> {
+    let codes: Vec<_> = fallback.on.iter().map(|kind| kind.code()).collect();
+    (!fallback.next.is_empty() && !codes.is_empty()).then(|| codes.join(" "))
+}
+
+fn moved(save: &Save, to: &Moved) -> Values {
+    vec![
+        save.lease.task.as_str().into(),
+        save.lease.fence.into(),
+        to.vendor.as_str().into(),
+        to.model.as_str().into(),
+        to.rank.into(),
+        json(&to.request).into(),
+        json(&to.work).into(),
+        json(&to.fallback).into(),
+        Val::TextOpt(leads(&to.fallback)),
+    ]
 }
 
 fn namings(media: &[MediaRow]) -> Vec<Naming> {
@@ -143,6 +176,7 @@ fn face(task: &TaskId, face: &Face) -> Values {
         i64::from(face.progress).into(),
         stamp(face.at),
         Val::IntOpt(ended),
+        face.served_by.clone().into(),
     ]
 }
 

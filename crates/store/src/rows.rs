@@ -2,6 +2,7 @@
 
 use pixel_core::{
     Stamp,
+    fallback::Fallback,
     id::{AttemptId, MediaId, TaskId},
     price::Cost,
     request::{Checked, Kind, Warning},
@@ -15,7 +16,12 @@ use std::time::Duration;
 pub struct NewTask {
     pub id: TaskId,
     pub kind: Kind,
+    /// As the caller named it: a model, or an alias.
     pub model: String,
+    /// The model that an alias comes to.
+    pub served_by: Option<String>,
+    /// What comes after that one.
+    pub fallback: Option<Fallback>,
     /// Who carries it out: the model's vendor, or the sandbox in its place.
     pub vendor: String,
     pub sandbox: bool,
@@ -34,7 +40,64 @@ pub struct NewTask {
     pub leased: bool,
     /// The stored inputs, under names of the task's own: they stay as long as it needs them.
     pub media: Vec<MediaRow>,
+    /// The number by which an app knows it; written with it or not at all.
+    pub clip: Option<NewClip>,
     pub created_at: Stamp,
+}
+
+/// A request of an app that knows its clip by a number.
+#[derive(Clone, Debug)]
+pub struct NewClip {
+    /// See [`new_clip_number`](crate::new_clip_number).
+    pub number: i64,
+    pub app: String,
+    /// The app's user.
+    pub caller: String,
+    pub method: &'static str,
+    /// Clips that the user may ask for in a minute; 0 is no limit.
+    pub per_min: u32,
+}
+
+/// So many questions after clips, of a user on a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollCount {
+    /// Days since 1970.
+    pub day: i64,
+    pub app: String,
+    pub caller: String,
+    pub polls: i64,
+}
+
+/// By what requests for clips are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageBy {
+    App,
+    User,
+    Day,
+    Model,
+}
+
+/// Which sums are shown, in the order of their keys.
+#[derive(Clone, Debug)]
+pub struct UsageFilter {
+    pub by: UsageBy,
+    /// Days since 1970; the second is not part of it.
+    pub from_day: i64,
+    pub to_day: i64,
+    /// Only keys after this one.
+    pub after: Option<String>,
+    pub limit: u32,
+}
+
+/// The requests of one app, user, day or model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// A day is a number of days since 1970.
+    pub key: String,
+    pub requests: i64,
+    pub completed: i64,
+    pub failed: i64,
+    pub polls: i64,
 }
 
 /// A task as a caller sees it.
@@ -43,6 +106,8 @@ pub struct TaskRow {
     pub id: TaskId,
     pub kind: Kind,
     pub model: String,
+    /// The model that an alias came to.
+    pub served_by: Option<String>,
     pub status: Status,
     pub sandbox: bool,
     pub project_id: Option<String>,
@@ -81,6 +146,8 @@ pub struct Claimed {
     pub rank: i64,
     pub request: Checked,
     pub work: Work,
+    /// What comes after this model, for a task of an alias.
+    pub fallback: Option<Fallback>,
     pub created_at: Stamp,
 }
 
@@ -120,14 +187,29 @@ pub struct Save {
 pub enum Then {
     /// The task goes on; `due` is when, for [`Stage::Waiting`]. A leased one keeps its lease.
     Go { stage: Stage, due: Stamp, work: Box<Work> },
+    /// Another model carries the task out: it queues anew, at that one's vendor.
+    Move(Box<Moved>),
     /// The task has ended.
     End,
+}
+
+/// What takes the place of a work row's own.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    pub vendor: String,
+    pub model: String,
+    pub rank: i64,
+    pub request: Checked,
+    pub work: Work,
+    pub fallback: Fallback,
 }
 
 /// The public part that a write changes.
 #[derive(Clone, Debug)]
 pub struct Face {
     pub status: Status,
+    /// Set when another model serves from now on.
+    pub served_by: Option<String>,
     pub warnings: Vec<Warning>,
     pub made: Vec<Made>,
     pub failure: Option<Failure>,

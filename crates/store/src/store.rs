@@ -4,13 +4,14 @@ use crate::{
     StoreError,
     apply::{Op, Out},
     beat::{Beat, Leases},
-    checkpoint, crash,
+    checkpoint, clips, crash,
     db::Pool,
     hints::{Hint, Hints},
     open::{self, Source},
     read, render,
     rows::{
-        AttemptRow, Budget, Claimed, Filter, Lease, NewTask, Pause, RankSpan, Save, Saved, Stored, Taken, TaskRow, Then,
+        AttemptRow, Budget, Claimed, Filter, Lease, NewClip, NewTask, Pause, PollCount, RankSpan, Save, Saved, Stored,
+        Taken, TaskRow, Then, Usage, UsageFilter,
     },
     writer::{self, Pending},
 };
@@ -162,9 +163,13 @@ impl Store {
     /// comes back as claimed.
     pub async fn create(&self, task: NewTask) -> Result<Option<Claimed>, StoreError> {
         let until = Instant::now() + self.0.lease;
-        if let Out::Removed = self.ask(Op::Create(render::create(&task, self.0.lease))).await? {
-            self.look_at_removals().await?;
-            return Err(StoreError::Removed);
+        match self.ask(Op::Create(Box::new(render::create(&task, self.0.lease)))).await? {
+            Out::Removed => {
+                self.look_at_removals().await?;
+                return Err(StoreError::Removed);
+            }
+            Out::Limited(wait) => return Err(StoreError::Limited(wait)),
+            _ => {}
         }
         if !task.leased {
             return Ok(None);
@@ -174,11 +179,12 @@ impl Store {
         Ok(Some(Claimed {
             lease,
             vendor: task.vendor,
-            model: task.model,
+            model: task.served_by.unwrap_or(task.model),
             project_id: task.project_id,
             rank: task.rank,
             request: task.request,
             work: task.work,
+            fallback: task.fallback,
             created_at: task.created_at,
         }))
     }
@@ -191,7 +197,13 @@ impl Store {
                 self.look_at_removals().await?;
                 return Ok(Saved::Removed);
             }
-            Out::Done | Out::Claimed(_) | Out::Renewed(_) | Out::Spent(_) | Out::Swept(_) | Out::Account(_) => {
+            Out::Done
+            | Out::Claimed(_)
+            | Out::Renewed(_)
+            | Out::Spent(_)
+            | Out::Swept(_)
+            | Out::Limited(_)
+            | Out::Account(_) => {
                 return Err(StoreError::Closed);
             }
         };
@@ -212,6 +224,12 @@ impl Store {
     pub async fn claim_stale(&self, vendor: &str, before: Stamp) -> Result<Vec<Claimed>, StoreError> {
         let vendor = vendor.to_owned();
         Ok(self.claim(|lease_us| Op::ClaimStale { vendor, before: before.0, lease_us }).await?.tasks)
+    }
+
+    /// Leases queued tasks of a vendor that was closed by this failure, where it leads to another model.
+    pub async fn claim_movable(&self, vendor: &str, code: &'static str) -> Result<Vec<Claimed>, StoreError> {
+        let vendor = vendor.to_owned();
+        Ok(self.claim(|lease_us| Op::ClaimMovable { vendor, code, lease_us }).await?.tasks)
     }
 
     /// Leases tasks whose due time has come, or whose holder has gone.
@@ -251,7 +269,13 @@ impl Store {
         let raw = match self.ask(op(self.lease_us())).await? {
             Out::Claimed(raw) => raw,
             Out::Spent(wait) => return Ok(Taken { tasks: Vec::new(), spent: Some(wait) }),
-            Out::Done | Out::Saved(_) | Out::Renewed(_) | Out::Removed | Out::Swept(_) | Out::Account(_) => {
+            Out::Done
+            | Out::Saved(_)
+            | Out::Renewed(_)
+            | Out::Removed
+            | Out::Swept(_)
+            | Out::Limited(_)
+            | Out::Account(_) => {
                 return Err(StoreError::Closed);
             }
         };
@@ -271,6 +295,26 @@ impl Store {
 
     pub async fn task(&self, id: &TaskId) -> Result<Option<TaskRow>, StoreError> {
         read::task(&self.0.pool, id).await
+    }
+
+    /// The task of the clip with this number.
+    pub async fn clip(&self, number: i64) -> Result<Option<TaskRow>, StoreError> {
+        clips::task(&self.0.pool, number).await
+    }
+
+    /// How long its caller's limit would have this request wait, if it came now.
+    pub async fn clip_wait(&self, clip: &NewClip) -> Result<Option<Duration>, StoreError> {
+        clips::wait(&self.0.pool, clip).await
+    }
+
+    /// Adds to the counts of questions after clips.
+    pub async fn add_polls(&self, counts: Vec<PollCount>) -> Result<(), StoreError> {
+        self.ask(Op::AddPolls(counts)).await.map(drop)
+    }
+
+    /// Sums over the requests for clips.
+    pub async fn usage(&self, filter: &UsageFilter) -> Result<Vec<Usage>, StoreError> {
+        clips::usage(&self.0.pool, filter).await
     }
 
     pub async fn list(&self, filter: &Filter, limit: u32) -> Result<Vec<TaskRow>, StoreError> {
@@ -323,15 +367,6 @@ impl Store {
     }
 }
 
-/// Whether the database of these options can be reached; changes nothing.
-pub async fn check(options: &Options) -> Result<(), StoreError> {
-    let source = Source::new(&options.data, options.database_url.as_deref())?;
-    if matches!(source, Source::Postgres(_)) {
-        source.connect().await?.close().await;
-    }
-    Ok(())
-}
-
 /// This process's clock.
 pub fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -346,6 +381,14 @@ pub fn new_task_id() -> TaskId {
 pub fn new_media_id() -> MediaId {
     // Unguessable: an address is all that a reader of media needs.
     MediaId::from_bits(uuid::Uuid::new_v4().as_u128())
+}
+
+/// A number for a clip. Nobody can guess the next one; it has 53 bits, of which the highest is set,
+/// so that it is beyond 32 bits and yet exact for readers who take every number for a float.
+pub fn new_clip_number() -> i64 {
+    const HIGHEST: i64 = 1 << 52;
+    let random = uuid::Uuid::new_v4().as_u128() & (HIGHEST as u128 - 1);
+    i64::try_from(random).unwrap_or_default() | HIGHEST
 }
 
 pub fn new_attempt_id() -> AttemptId {

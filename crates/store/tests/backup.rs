@@ -61,6 +61,8 @@ fn task(work: Work) -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: model.to_string(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,
@@ -74,6 +76,7 @@ fn task(work: Work) -> NewTask {
         rank: 1,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }

@@ -74,6 +74,8 @@ fn task() -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: "acme/paint".to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: None,
@@ -87,12 +89,23 @@ fn task() -> NewTask {
         rank: 1,
         leased: true,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }
 
 fn face(status: Status, at: Stamp) -> Face {
-    Face { status, warnings: Vec::new(), made: Vec::new(), failure: None, attention: None, cost: None, progress: 0, at }
+    Face {
+        status,
+        served_by: None,
+        warnings: Vec::new(),
+        made: Vec::new(),
+        failure: None,
+        attention: None,
+        cost: None,
+        progress: 0,
+        at,
+    }
 }
 
 /// Ends a task with these media.

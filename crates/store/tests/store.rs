@@ -1,7 +1,8 @@
 //! The store's promises, on SQLite and on PostgreSQL.
 
 use pixel_core::{
-    Stamp,
+    ErrorKind, Stamp,
+    fallback::{Candidate, Fallback},
     id::{ModelId, TaskId},
     request::{Checked, Kind},
     task::{Slot, SlotState, Stage, Status, Work},
@@ -63,6 +64,7 @@ on_both!(
     what_has_waited_too_long_is_found,
     an_account_is_signed_in_to_by_one_server_and_seldom,
     a_parked_account_is_lifted_by_a_new_token_or_other_settings,
+    a_task_moves_to_another_vendor_in_one_write,
 );
 
 fn task(rank: i64, project: Option<&str>) -> NewTask {
@@ -70,6 +72,8 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         id: new_task_id(),
         kind: Kind::Image,
         model: "acme/paint".to_owned(),
+        served_by: None,
+        fallback: None,
         vendor: "acme".to_owned(),
         sandbox: false,
         project_id: project.map(str::to_owned),
@@ -83,6 +87,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
         rank,
         leased: false,
         media: Vec::new(),
+        clip: None,
         created_at: now(),
     }
 }
@@ -90,6 +95,7 @@ fn task(rank: i64, project: Option<&str>) -> NewTask {
 fn face(status: Status) -> Face {
     Face {
         status,
+        served_by: None,
         warnings: Vec::new(),
         made: Vec::new(),
         failure: None,
@@ -484,4 +490,56 @@ async fn a_parked_account_is_lifted_by_a_new_token_or_other_settings(rig: &Rig) 
     assert_eq!((parked.parked, parked.serial), (None, newer.serial), "what is said of an older token");
     store.park_account("acc", newer.serial, "edge", "closed").await.unwrap();
     assert_eq!(store.lift_account("acc").await.unwrap().parked, None);
+}
+
+async fn a_task_moves_to_another_vendor_in_one_write(rig: &Rig) {
+    let store = rig.open().await;
+    let request = Checked::plain(Kind::Image, ModelId::parse("best/paint").unwrap(), "a cat");
+    let next = Candidate {
+        vendor: "best".to_owned(),
+        model: "best/paint".to_owned(),
+        request: request.clone(),
+        slots: vec![1, 1],
+        warnings: Vec::new(),
+        cost: None,
+    };
+    let on = vec![ErrorKind::RateLimited, ErrorKind::VendorRefused];
+    let fallback = Fallback { on, next: [next].into(), ..Fallback::default() };
+    let aliased = NewTask {
+        model: "pixel/any".to_owned(),
+        served_by: Some("acme/paint".to_owned()),
+        fallback: Some(fallback.clone()),
+        ..task(1, None)
+    };
+    let id = aliased.id.clone();
+    store.create(aliased).await.unwrap();
+    store.create(task(2, None)).await.unwrap();
+    assert!(store.claim_movable("acme", "vendor_auth").await.unwrap().is_empty(), "it does not lead on");
+    assert!(store.claim_movable("best", "rate_limited").await.unwrap().is_empty(), "a queue belongs to its vendor");
+    let [claimed] = &store.claim_movable("acme", "rate_limited").await.unwrap()[..] else { panic!("one can move") };
+    assert_eq!((claimed.model.as_str(), claimed.fallback.as_ref()), ("acme/paint", Some(&fallback)));
+    let moved = Moved {
+        vendor: "best".to_owned(),
+        model: "best/paint".to_owned(),
+        rank: 9,
+        request: request.clone(),
+        work: Work::planned(&[1, 1]),
+        fallback: Fallback { passed: 1, next: Default::default(), ..fallback },
+    };
+    let stale = Lease { fence: claimed.lease.fence - 1, ..claimed.lease.clone() };
+    let then = || Then::Move(Box::new(moved.clone()));
+    assert_eq!(store.save(&save(&stale, then())).await.unwrap(), Saved::Fenced);
+    let face = Face { served_by: Some("best/paint".to_owned()), ..face(Status::Pending) };
+    let write = Save { face: Some(face), ..save(&claimed.lease, then()) };
+    assert_eq!(store.save(&write).await.unwrap(), Saved::Done);
+    assert_eq!(store.save(&save(&claimed.lease, Then::End)).await.unwrap(), Saved::Fenced, "its holder let go of it");
+    let row = store.task(&id).await.unwrap().unwrap();
+    assert_eq!((row.model.as_str(), row.served_by.as_deref()), ("pixel/any", Some("best/paint")));
+    assert_eq!((row.status, row.started_at), (Status::Pending, None), "nobody has begun it");
+    assert!(store.claim_movable("best", "rate_limited").await.unwrap().is_empty(), "nobody comes next");
+    let [there] = &taken(&store, "best", 9).await[..] else { panic!("it queues at the other vendor") };
+    assert_eq!((&there.lease.task, there.model.as_str(), there.rank), (&id, "best/paint", 9));
+    assert_eq!((&there.request, &there.work), (&request, &moved.work));
+    assert_eq!(there.fallback.as_ref().map(|fallback| fallback.passed), Some(1));
+    assert_eq!(taken(&store, "acme", 9).await.len(), 1, "the other task stayed");
 }

@@ -128,6 +128,7 @@ impl Dialect {
             ErrorKind::InputUnreachable => format!("{name} could not read an input: {reason}"),
             ErrorKind::VendorFailed => format!("{name} failed at the work: {reason}"),
             ErrorKind::VendorLost => format!("{name} no longer knows the job: {reason}"),
+            ErrorKind::VendorDeleted => format!("{name} no longer has the result: {reason}"),
             ErrorKind::Unclear => format!("The answer of {name} does not tell what became of the request: {reason}"),
             _ => format!("{name} refused the request: {reason}"),
         }

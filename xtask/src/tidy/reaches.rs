@@ -127,6 +127,19 @@ fn must_not_know_vendors(path: &str) -> bool {
     is_code && !is_their_room && !path.contains("/fixtures/")
 }
 
+/// The service that bears a vendor's name by its contract, and where it may: its routes and settings.
+const SERVICE: &str = "pixverse";
+const OF_SERVICE: &[&str] = &[
+    "crates/server/src/api/pixverse/",
+    "crates/server/src/api/mod.rs",
+    "crates/server/src/config/apps.rs",
+    "config.default.toml",
+];
+
+fn is_of_service(path: &str, vendor: &str) -> bool {
+    vendor == SERVICE && OF_SERVICE.iter().any(|own| path.starts_with(own))
+}
+
 /// One rule for names, quotes and comments alike: whoever mentions a vendor depends on it.
 pub fn vendor_names(tree: &Tree) -> Vec<Finding> {
     let vendors: Vec<_> = tree.vendors().into_iter().filter(|id| id != "sandbox").collect();
@@ -135,7 +148,9 @@ pub fn vendor_names(tree: &Tree) -> Vec<Finding> {
     for file in files {
         let is_test = |line| file.rust().is_some_and(|source| source.is_test_line(line));
         for (line, text) in file.lines().filter(|(line, _)| !is_test(*line)) {
-            if let Some(vendor) = vendors.iter().find(|vendor| mentions(text, vendor)) {
+            if let Some(vendor) =
+                vendors.iter().find(|vendor| mentions(text, vendor) && !is_of_service(&file.path, vendor))
+            {
                 let reason = format!("names the vendor {vendor}: only vendors, the catalogue, fixtures and tests may");
                 found.push(Finding::new(&file.path, line, reason));
             }
@@ -215,6 +230,17 @@ mod tests {
             (path, text),
         ];
         vendor_names(&Tree::of(&files)).into_iter().map(|finding| finding.line).collect()
+    }
+
+    #[test]
+    fn the_service_bears_its_vendors_name_in_its_own_places_only() {
+        let lines = |path: &str, text: &str| {
+            let files = [("catalog/pixverse.toml", "[vendor]"), ("catalog/acme.toml", "[vendor]"), (path, text)];
+            vendor_names(&Tree::of(&files)).len()
+        };
+        assert_eq!(lines("crates/server/src/api/pixverse/ways.rs", "// pixverse"), 0);
+        assert_eq!(lines("crates/server/src/api/pixverse/ways.rs", "// acme"), 1);
+        assert_eq!(lines("crates/server/src/api/tasks.rs", "// pixverse"), 1);
     }
 
     #[test]

@@ -157,9 +157,9 @@ impl Holder {
             }
             Outcome::NeedsAttention { word, message } => {
                 let why = format!(
-                    "The sign-in needs its holder: {} Then ask for the check of this provider \
+                    "The sign-in needs its holder: {}. Then ask for the check of this provider \
                      (POST /api/v1/providers/{{id}}/check).",
-                    self.masked(&message)
+                    self.masked(&message).trim_end_matches('.')
                 );
                 self.park(&word, &why).await;
                 true

@@ -62,13 +62,27 @@ fn check_chat(vendor: &VendorCard, model: &Model) -> Result<(), String> {
     }
 }
 
-fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
+/// What stands before the slash of a model's id.
+pub(super) fn id(id: &str) -> Result<(), String> {
     // It is part of addresses and, in capitals, of variables.
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if vendor.id.len() > 40 || !vendor.id.starts_with(|c: char| c.is_ascii_lowercase()) || !vendor.id.bytes().all(fits)
-    {
-        return Err("the id must begin with a letter and have at most 40 of a-z, 0-9 and -".to_owned());
+    match id.len() <= 40 && id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(fits) {
+        true => Ok(()),
+        false => Err("the id must begin with a letter and have at most 40 of a-z, 0-9 and -".to_owned()),
     }
+}
+
+/// What stands behind it.
+pub(super) fn key(key: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match (1..=100).contains(&key.len()) && key.bytes().all(fits) {
+        true => Ok(()),
+        false => Err("the key must be 1 to 100 letters, digits, dots, - and _".to_owned()),
+    }
+}
+
+fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
+    id(&vendor.id)?;
     let variable = |name: &&String| {
         let mut bytes = name.bytes();
         bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
@@ -84,10 +98,7 @@ fn check_vendor(vendor: &VendorCard) -> Result<(), String> {
 }
 
 fn check_entry(model: &Model) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if model.key.is_empty() || model.key.len() > 100 || !model.key.bytes().all(fits) {
-        return Err("the key must be 1 to 100 letters, digits, dots, - and _".to_owned());
-    }
+    key(&model.key)?;
     for (level, ratios) in &model.resolutions {
         let ratios = ratios.as_table().ok_or_else(|| format!("resolutions.{level} is no table"))?;
         for (ratio, size) in ratios {
@@ -96,9 +107,9 @@ fn check_entry(model: &Model) -> Result<(), String> {
             parse_ratio(ratio).ok_or_else(|| format!("resolutions.{level}: '{ratio}' is no ratio such as 16:9"))?;
         }
     }
-    for (key, label) in &model.durations {
-        let fits = parse_duration_ms(key).is_some() && matches!(label, Value::String(_));
-        fits.then_some(()).ok_or_else(|| format!("durations.{key} is not such as 5s = \"5 s\""))?;
+    for (length, label) in &model.durations {
+        let fits = parse_duration_ms(length).is_some() && matches!(label, Value::String(_));
+        fits.then_some(()).ok_or_else(|| format!("durations.{length} is not such as 5s = \"5 s\""))?;
     }
     for (name, spec) in &model.params {
         if RESERVED.contains(&name.as_str()) {

@@ -67,6 +67,8 @@ impl Rig {
             id: new_task_id(),
             kind: Kind::Image,
             model: card.id(),
+            served_by: None,
+            fallback: None,
             vendor: "lab".to_owned(),
             sandbox: false,
             project_id: project.map(str::to_owned),
@@ -80,6 +82,7 @@ impl Rig {
             rank: 0,
             leased: false,
             media: Vec::new(),
+            clip: None,
             created_at,
         };
         self.engine.create(task).await.unwrap()

@@ -49,7 +49,7 @@ const ARRIVAL: Duration = Duration::from_secs(120);
 const LARGE_BYTES: usize = 256 << 10;
 
 /// The whole body, at most `limit` bytes.
-async fn bytes(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub async fn bytes(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {limit} bytes, the most that is taken.");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)

@@ -6,6 +6,7 @@ use super::{
     inputs::{self, Given, Judge},
     layers::RequestId,
     state::App,
+    takers::Planned,
     view,
 };
 use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
@@ -13,9 +14,8 @@ use pixel_core::{
     capability::{self, EXTRA_MAX, INPUTS_MAX, LABEL_CHARS, TEXT_CHARS},
     catalog::Model,
     request::{Ask, Kind, Mode, Refusal},
-    task::Work,
 };
-use pixel_store::{NewTask, crash, new_task_id, now};
+use pixel_store::{NewClip, NewTask, crash, new_task_id, now};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -147,50 +147,68 @@ async fn create(
     let labels = labels(&asked)?;
     let base = view::base_url(app, headers);
     let (ask, given) = read_ask(Judge::of(app, &base), asked, kind)?;
-    let offer = app.offer(card);
-    let (mut checked, mut warnings) = capability::check(ask, card, offer.sandbox)?;
-    if let Some(why) = offer.disabled {
-        return Err(ApiError::unavailable(why));
-    }
-    let mut params = shown(raw);
+    let order = Order { ask, given, params: shown(raw), labels, clip: None };
+    let task_id = accept(app, request, &base, card, order).await?;
+    Ok(ok(Created { task_id }))
+}
+
+/// What is to be made, read and judged as far as it can be without the model.
+pub struct Order {
+    pub ask: Ask,
+    pub given: Vec<Given>,
+    /// As the task will show them.
+    pub params: Value,
+    /// Project, source and source id.
+    pub labels: [Option<String>; 3],
+    pub clip: Option<NewClip>,
+}
+
+/// Holds an order against its model, and stores it as a task; the task's id.
+pub async fn accept(
+    app: &Arc<App>,
+    request: RequestId,
+    base: &str,
+    card: &Model,
+    order: Order,
+) -> Result<String, ApiError> {
+    let Order { ask, given, mut params, labels, clip } = order;
+    let kind = ask.kind;
+    let mut takers = app.takers(card, ask)?;
     let id = new_task_id();
-    let media = inputs::store(app, &id, given, &mut checked, &mut params, &base).await?;
-    let vendor = app.engine.lane(offer.vendor).ok_or_else(|| ApiError::unavailable("The vendor is not set up."))?;
-    let plan = vendor.plan(&checked, card).map_err(|error| ApiError::bad(error.message))?;
-    warnings.extend(plan.warnings);
-    if offer.sandbox && card.provider != pixel_vendors::SANDBOX {
-        let message =
-            format!("The sandbox answered in place of '{}': the result is a sample and cost nothing.", card.id());
-        warnings.push(pixel_core::request::Warning::new("model", message));
-    }
-    let cost = plan.cost.filter(|_| !offer.sandbox);
-    let mut work = Work::planned(&plan.slots);
-    (work.warnings, work.cost, work.request_id) = (warnings.clone(), cost.clone(), request.0);
+    let mut inputs = takers.inputs();
+    let media = inputs::store(app, &id, given, &mut inputs, &mut params, base).await?;
+    takers.set_inputs(&inputs);
+    let sandbox = takers.sandbox;
+    let Planned { served_by, first, fallback, mut work } = takers.plan(fastrand::u64(..))?;
+    work.request_id = request.0;
     let [project_id, source, source_id] = labels;
     let task = NewTask {
         id,
         kind,
         model: card.id(),
-        vendor: offer.vendor.to_owned(),
-        sandbox: offer.sandbox,
+        served_by,
+        fallback,
+        vendor: first.vendor,
+        sandbox,
         project_id,
         source,
         source_id,
         params,
-        request: checked,
+        request: first.request,
+        warnings: work.warnings.clone(),
+        cost: first.cost,
         work,
-        warnings,
-        cost,
         rank: 0,
         leased: false,
         media,
+        clip,
         created_at: now(),
     };
     crash::point!("create.checked");
     let task_id = app.engine.create(task).await?.to_string();
     crash::point!("create.stored");
     metrics::counter!("pixel_tasks_created_total", "type" => kind.as_str()).increment(1);
-    Ok(ok(Created { task_id }))
+    Ok(task_id)
 }
 
 fn check_kind(card: &Model, kind: Kind) -> Result<(), ApiError> {

@@ -113,6 +113,14 @@ impl From<StoreError> for ApiError {
                 retry_after: Some(Duration::from_secs(1)),
                 ..Self::unavailable("An equal file was just being removed. Send the request again.")
             },
+            StoreError::Limited(wait) => {
+                // Whole seconds, and not too few of them.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                let message = format!("Too many generations in the last minute. Try again in {seconds} s.");
+                let retry_after = Some(Duration::from_secs(seconds));
+                Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, message) }
+            }
+            StoreError::Taken => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Nothing was stored. Send it again."),
             StoreError::Closed => Self::unavailable("The server is shutting down. Try again shortly."),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,

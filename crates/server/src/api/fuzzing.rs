@@ -1,6 +1,6 @@
 //! Entries for fuzzing: each takes any bytes, and panics only where a promise of ours is broken.
 
-use super::{body, chat, create, inputs, media, tasks};
+use super::{body, chat, create, inputs, media, pixverse, tasks};
 use crate::config::{Environment, Flags, resolve};
 use pixel_core::{catalog::Catalog, request::Kind};
 use std::{io, path::Path, sync::LazyLock};
@@ -19,6 +19,7 @@ pub const TARGETS: &[Entry] = &[
     ("range", range),
     ("query", query),
     ("settings", settings),
+    ("apps", apps),
 ];
 
 /// A body for one of the three routes, until it is a checked request or a sentence.
@@ -48,6 +49,14 @@ pub fn range(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(text) else { return };
     for length in [0, u64::from(u16::from_le_bytes(*length)), u64::MAX] {
         media::fuzz(text, length);
+    }
+}
+
+/// A request of a mobile app, as a query and a body of any declared type.
+pub fn apps(data: &[u8]) {
+    let Some((&which, bytes)) = data.split_first() else { return };
+    if let Err(error) = pixverse::fuzz(which, bytes, &CATALOG) {
+        sentence(Err(error.message));
     }
 }
 

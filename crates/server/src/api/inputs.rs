@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use pixel_core::{
     id::{MediaId, TaskId},
-    request::{Checked, Input, Kind, Mode, Origin, Role},
+    request::{Input, Kind, Mode, Origin, Role},
 };
 use pixel_engine::{AdmitError, Arrival, guard::Guard};
-use pixel_store::{MediaRow, Stored, crash, new_media_id, now};
+use pixel_store::{MediaRow, Stored, blobs::StagedBlob, crash, new_media_id, now};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, io::ErrorKind};
 use url::Url;
@@ -28,14 +28,22 @@ enum From {
     Ready(Origin),
     /// The decoded bytes of a data URI.
     Data(Vec<u8>),
+    /// A file that was sent along, judged and published already.
+    Sent(Box<MediaRow>),
 }
 
 impl Given {
+    /// A clip's first frame that came as a file.
+    pub fn first_frame(field: &str, row: MediaRow) -> Self {
+        let (role, pointer) = (Role::FirstFrame, "/imageInputs/0".to_owned());
+        Self { role, field: field.to_owned(), pointer, origin: From::Sent(Box::new(row)) }
+    }
+
     /// For the check against the model, which looks at roles only until data is stored.
     pub fn input(&self) -> Input {
         let origin = match &self.origin {
             From::Ready(origin) => origin.clone(),
-            From::Data(_) => Origin::Url(String::new()),
+            From::Data(_) | From::Sent(_) => Origin::Url(String::new()),
         };
         Input { role: self.role, origin, field: self.field.clone() }
     }
@@ -149,28 +157,33 @@ pub async fn store(
     app: &App,
     task: &TaskId,
     given: Vec<Given>,
-    checked: &mut Checked,
+    inputs: &mut [Input],
     params: &mut Value,
     base: &str,
 ) -> Result<Vec<MediaRow>, ApiError> {
     let mut rows = Vec::new();
-    for (one, input) in given.into_iter().zip(&mut checked.inputs) {
+    for (one, input) in given.into_iter().zip(inputs) {
         let mut row = match one.origin {
             From::Ready(Origin::Media(id)) => known(app, &one.field, &id).await?,
             From::Ready(Origin::Url(_)) => continue,
             From::Data(bytes) => {
-                let row = store_bytes(app, &one.field, one.role, bytes).await?;
-                if let Some(slot) = params.pointer_mut(&one.pointer) {
-                    *slot = Value::String(view::media_url(base, row.id.as_str(), &row.facts.ext));
-                }
-                row
+                shown(params, &one.pointer, base, store_bytes(app, &one.field, one.role, bytes).await?)
             }
+            From::Sent(row) => shown(params, &one.pointer, base, *row),
         };
         row.task = Some(task.clone());
         input.origin = Origin::Media(row.id.clone());
         rows.push(row);
     }
     Ok(rows)
+}
+
+/// Puts the address of what was stored in the place of what was sent.
+fn shown(params: &mut Value, pointer: &str, base: &str, row: MediaRow) -> MediaRow {
+    if let Some(slot) = params.pointer_mut(pointer) {
+        *slot = Value::String(view::media_url(base, row.id.as_str(), &row.facts.ext));
+    }
+    row
 }
 
 /// Another name for media that is stored here.
@@ -185,20 +198,27 @@ async fn known(app: &App, field: &str, id: &MediaId) -> Result<MediaRow, ApiErro
 }
 
 async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Result<MediaRow, ApiError> {
-    let failed = |error: std::io::Error| {
-        tracing::error!(%error, "an input could not be staged");
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "The disk that holds the media is full. Free some space; nothing was lost.",
-            ),
-            _ => ApiError::unavailable("The input could not be stored. Try again shortly."),
-        }
-    };
     let blobs = app.engine.blobs().clone();
     let staging = tokio::task::spawn_blocking(move || blobs.stage_bytes(&bytes)).await;
-    let staged = staging.map_err(std::io::Error::other).flatten().map_err(failed)?;
+    let staged = staging.map_err(std::io::Error::other).flatten().map_err(unstored)?;
     crash::point!("upload.staged");
+    admit(app, field, role, staged).await
+}
+
+/// What is answered when our own disk or bucket fails.
+pub fn unstored(error: std::io::Error) -> ApiError {
+    tracing::error!(%error, "an input could not be staged");
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ApiError::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "The disk that holds the media is full. Free some space; nothing was lost.",
+        ),
+        _ => ApiError::unavailable("The input could not be stored. Try again shortly."),
+    }
+}
+
+/// Judges a staged file by its content, and publishes it.
+pub async fn admit(app: &App, field: &str, role: Role, staged: StagedBlob) -> Result<MediaRow, ApiError> {
     let family = match role {
         Role::Video => "video/",
         Role::Audio => "audio/",
@@ -212,6 +232,6 @@ async fn store_bytes(app: &App, field: &str, role: Role, bytes: Vec<u8>) -> Resu
             Ok(MediaRow { id: new_media_id(), task: None, facts, created_at: now(), seen })
         }
         Err(AdmitError::Unusable(why)) => Err(ApiError::bad(format!("'{field}' cannot be used: {}", why.reason))),
-        Err(AdmitError::Ours(error)) => Err(failed(error)),
+        Err(AdmitError::Ours(error)) => Err(unstored(error)),
     }
 }

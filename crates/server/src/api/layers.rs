@@ -1,6 +1,6 @@
 //! What surrounds every request: an id, a span, figures, panics turned into answers, CORS.
 
-use super::{envelope::ApiError, leftover::Leftover, state::App};
+use super::{detail, envelope::ApiError, leftover::Leftover, state::App};
 use crate::config::CorsOrigins;
 use axum::{
     Json,
@@ -83,11 +83,16 @@ fn known(method: &Method) -> &str {
 fn finish(mut response: Response, id: &str, path: &str) -> Response {
     if let Some(error) = take_error(&mut response) {
         let (mut parts, _) = response.into_parts();
+        let is_detail = detail::is_spoken_at(path);
+        if is_detail {
+            parts.status = detail::status(parts.status);
+        }
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.remove(header::CONTENT_TYPE);
         // Clients of the chat form read the message from an object of their own.
         let mut body = match path.starts_with("/v1/") {
             true => Json(error.chat_body(id)).into_response(),
+            false if is_detail => Json(detail::body(&error)).into_response(),
             false => Json(error.body(id)).into_response(),
         };
         body.headers_mut().extend(parts.headers);

@@ -17,13 +17,19 @@ mod models;
 mod offers;
 mod origins;
 mod page;
+mod pixverse;
 mod providers;
 mod state;
 mod strict;
+mod takers;
 mod tasks;
+mod usage;
 mod view;
 
+pub use pixverse::Polls;
 pub use state::App;
+
+use pixverse::detail;
 
 use axum::{Router, middleware, response::Redirect};
 use std::sync::Arc;
@@ -45,6 +51,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "tasks", description = "What became of it"),
         (name = "media", description = "The results themselves"),
         (name = "chat", description = "Text, whole or streamed"),
+        (name = "apps", description = "The service for mobile apps, at the server's root"),
         (name = "server", description = "Health and figures")
     )
 )]
@@ -66,6 +73,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::resolve_task))
         .routes(routes!(media::get_media))
         .routes(routes!(chat::create_chat_completion))
+        .routes(routes!(usage::get_usage))
+        .merge(pixverse::described())
         .routes(routes!(health::get_health))
         .routes(routes!(health::get_ready))
         .routes(routes!(health::get_metrics))
@@ -78,6 +87,7 @@ pub fn router(app: Arc<App>) -> Router {
     routes
         .route("/openapi.json", axum::routing::get(move || page::document(json.clone())))
         .merge(crate::docs_pages::routes())
+        .merge(pixverse::with_slash())
         .route("/", axum::routing::get(page::index))
         .route("/docs/", axum::routing::get(|| async { Redirect::permanent("/docs") }))
         .route("/redoc/", axum::routing::get(|| async { Redirect::permanent("/redoc") }))

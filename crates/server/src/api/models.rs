@@ -31,13 +31,18 @@ pub struct ModelEntry {
     /// Equals the group: `image`, `video`, `audio` or `llm`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// Of an alias, what stands before the slash.
     provider: String,
     model_key: String,
     is_default: bool,
     enabled: bool,
     /// The sandbox answers in its place: results are samples and cost nothing.
     sandbox: bool,
+    /// Of an alias, what every member can do.
     capabilities: Capabilities,
+    /// The models that an alias stands for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<String>,
     /// Level → aspect ratio → `W*H`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -147,7 +152,8 @@ pub async fn get_model_schema(
 
 /// Enabled models of real vendors with the default first, then the sandbox's own, then the rest.
 fn ordered(app: &App, kind: Kind) -> Vec<&Model> {
-    let mut cards: Vec<_> = app.catalog.models.iter().filter(|card| card.kind == kind).collect();
+    let aliases = app.catalog.aliases.iter().map(|alias| &alias.card);
+    let mut cards: Vec<_> = app.catalog.models.iter().chain(aliases).filter(|card| card.kind == kind).collect();
     let class = |card: &Model| match (app.offer(card).disabled.is_none(), card.provider == pixel_vendors::SANDBOX) {
         (true, false) => 0,
         (true, true) => 1,
@@ -188,6 +194,7 @@ fn entry(app: &App, card: &Model, is_first: bool) -> ModelEntry {
             supports_speed: card.speed,
             max_ref_images: card.ref_images,
         },
+        members: app.alias_of(card).iter().flat_map(|alias| app.members(alias)).map(|(id, _)| id.to_string()).collect(),
         resolutions: table(&card.resolutions),
         durations: table(&card.durations),
         voices: card.voices.clone(),

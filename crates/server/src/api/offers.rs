@@ -1,7 +1,10 @@
 //! What this server offers of the catalogue: who answers a model, and whether it is enabled.
 
 use super::{envelope::ApiError, state::App};
-use pixel_core::{catalog::Model, id::ModelId};
+use pixel_core::{
+    catalog::{Alias, Model},
+    id::ModelId,
+};
 
 /// The vendor that stands in for every model when no key is configured.
 const SANDBOX: &str = pixel_vendors::SANDBOX;
@@ -19,10 +22,34 @@ pub struct Offer<'a> {
 impl App {
     pub fn offer<'a>(&'a self, card: &'a Model) -> Offer<'a> {
         let off = self.why_off(card);
+        if let Some(alias) = self.alias_of(card) {
+            return self.offer_alias(alias, off);
+        }
         if self.settings.sandbox || card.provider == SANDBOX {
             return Offer { vendor: SANDBOX, sandbox: true, disabled: off };
         }
         Offer { vendor: &card.provider, sandbox: false, disabled: off.or_else(|| self.why_disabled(card)) }
+    }
+
+    /// Usable while one of its members is.
+    fn offer_alias<'a>(&'a self, alias: &'a Alias, off: Option<String>) -> Offer<'a> {
+        let mut offers: Vec<Offer<'a>> = self.members(alias).map(|(_, card)| self.offer(card)).collect();
+        let usable = offers.iter().position(|offer| offer.disabled.is_none());
+        // An alias has at least one member.
+        let mut offer = offers.swap_remove(usable.unwrap_or(0));
+        let id = alias.card.id();
+        let none = offer.disabled.take().map(|why| format!("No model of '{id}' can be used here. {why}"));
+        offer.disabled = off.or(none);
+        offer
+    }
+
+    pub fn alias_of(&self, card: &Model) -> Option<&Alias> {
+        let is_it = |alias: &&Alias| alias.card.provider == card.provider && alias.card.key == card.key;
+        self.catalog.aliases.iter().find(is_it)
+    }
+
+    pub fn members<'a>(&'a self, alias: &'a Alias) -> impl Iterator<Item = (&'a ModelId, &'a Model)> {
+        alias.members.iter().filter_map(|member| Some((&member.model, self.catalog.model(&member.model)?)))
     }
 
     /// Switched off in the catalogue, whatever keys there are.
@@ -53,7 +80,7 @@ impl App {
         Some(format!("'{id}' is disabled for some minutes, because its vendor refused the credential in {keys}: {why}"))
     }
 
-    /// The model of a request, by the contract's two sentences.
+    /// The model or alias of a request, by the contract's two sentences.
     pub fn find_model(&self, text: &str) -> Result<&Model, ApiError> {
         // The value as given, but for one that is no id at all.
         let end = text.char_indices().nth(200).map_or(text.len(), |(end, _)| end);
@@ -64,7 +91,8 @@ impl App {
                 "Model must be in format 'provider/model_key', got: '{text}'. Example: 'dashscope/qwen-image'"
             ))
         })?;
-        self.catalog.model(&id).ok_or_else(|| {
+        let alias = || self.catalog.alias(&id).map(|alias| &alias.card);
+        self.catalog.model(&id).or_else(alias).ok_or_else(|| {
             ApiError::missing(format!("Model '{text}' not found. Available models can be fetched from /api/v1/models"))
         })
     }

@@ -1,5 +1,6 @@
 //! What every handler shares.
 
+use super::Polls;
 use crate::config::Settings;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pixel_core::{catalog::Catalog, chat::Writer, id::ModelId};
@@ -25,6 +26,8 @@ pub struct App {
     pub address: String,
     /// Raised when this server is about to go: requests are still answered, but callers are sent to others.
     pub draining: AtomicBool,
+    /// Questions after clips that are not written yet.
+    pub polls: Polls,
 }
 
 impl App {

@@ -56,7 +56,7 @@ fn task_id(text: &str) -> Result<TaskId, ApiError> {
     TaskId::parse(text).ok_or_else(|| unknown_task(text))
 }
 
-fn number(asked: &Asked, name: &str, usual: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, ApiError> {
+pub fn number(asked: &Asked, name: &str, usual: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, ApiError> {
     let Some(text) = asked.get(name) else { return Ok(usual) };
     let parsed = text.parse().ok().filter(|n| range.contains(n));
     parsed.ok_or_else(|| {

@@ -24,7 +24,11 @@ pub struct TaskView {
     kind: &'static str,
     #[schema(value_type = StatusWord)]
     status: &'static str,
+    /// As asked: a model, or an alias.
     model: String,
+    /// The model behind the alias: the one that made it, or is to make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_by: Option<String>,
     /// The parameters as asked; a data URI is shown as the address under which it was stored.
     #[schema(value_type = Object)]
     params: Box<RawValue>,
@@ -163,6 +167,7 @@ pub fn task(mut row: TaskRow, base: &str) -> TaskView {
         kind: row.kind.as_str(),
         status: row.status.as_str(),
         model: row.model,
+        served_by: row.served_by,
         params: row.params,
         error: row.failure,
         warnings: row.warnings,
@@ -244,7 +249,7 @@ fn seconds(made: &Made) -> Option<f64> {
     made.facts.duration_ms.map(|ms| ms as f64 / 1000.0)
 }
 
-fn own_url(made: &Made, base: &str) -> String {
+pub fn own_url(made: &Made, base: &str) -> String {
     media_url(base, &made.media_id, &made.facts.ext)
 }
 

@@ -10,7 +10,10 @@ use super::{
     problem::{Problem, Problems, Wrong},
     table,
 };
-use pixel_core::{catalog::Catalog, overlay::Fault};
+use pixel_core::{
+    catalog::{Catalog, Member},
+    overlay::Fault,
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -105,6 +108,13 @@ fn check(catalog: &mut Catalog) -> Result<(), Fault> {
                 remedy,
                 ..Fault::new(&card.origin, &card.id, format!("base_url: {what}"))
             })?;
+        }
+    }
+    for alias in &catalog.aliases {
+        let is_sample = |member: &&Member| member.model.provider() == pixel_vendors::SANDBOX;
+        if let Some(member) = alias.members.iter().find(is_sample) {
+            let wrong = format!("members: '{}' makes samples, which stand in for nothing", member.model);
+            return Err(Fault::new(&alias.card.origin, &alias.card.id(), wrong));
         }
     }
     Ok(())

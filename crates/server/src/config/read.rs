@@ -1,7 +1,7 @@
 //! Turns the layers into the typed value: one line per setting.
 
 use super::{
-    bucket,
+    apps, bucket,
     layers::{Layers, Source, Variables},
     parse,
     problem::{Problem, Wrong, wrong},
@@ -22,6 +22,7 @@ pub fn settings(
     cores: usize,
 ) -> Result<Settings, Problem> {
     let vendors = vendors::read(layers, variables, catalog)?;
+    let apps = apps::read(layers, catalog)?;
     let mut read = Reader { layers };
     let data = read.text("data", parse::folder)?;
     let (blobs, bucket) = match read.text("blobs", parse::blobs)? {
@@ -73,12 +74,8 @@ pub fn settings(
             projects: read.projects()?,
         },
         retention: read.retention()?,
-        limits: Limits {
-            body_bytes: read.whole("limits.body_bytes", BYTES)?,
-            image_bytes: read.whole("limits.image_bytes", BYTES)?,
-            video_bytes: read.whole("limits.video_bytes", BYTES)?,
-            audio_bytes: read.whole("limits.audio_bytes", BYTES)?,
-        },
+        limits: read.limits()?,
+        apps,
         crash_at: None,
         secret: None,
         vendors,
@@ -130,6 +127,15 @@ impl Reader<'_> {
                 Ok(fit) if range.contains(&number) => Ok(fit),
                 _ => wrong(format!("{number} is out of range"), format!("Use {least} to {most}")),
             }
+        })
+    }
+
+    fn limits(&mut self) -> Result<Limits, Problem> {
+        Ok(Limits {
+            body_bytes: self.whole("limits.body_bytes", BYTES)?,
+            image_bytes: self.whole("limits.image_bytes", BYTES)?,
+            video_bytes: self.whole("limits.video_bytes", BYTES)?,
+            audio_bytes: self.whole("limits.audio_bytes", BYTES)?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The settings as one typed value. Nothing else in the product knows where they came from.
 
-use super::crash::CrashAt;
+use super::{apps::Apps, crash::CrashAt};
 use pixel_core::vendor::Secret;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -38,6 +38,8 @@ pub struct Settings {
     /// How long media and details are kept after a task's end; `None` is for ever.
     pub retention: Option<Duration>,
     pub limits: Limits,
+    /// How the clips of mobile apps are made.
+    pub apps: Apps,
     /// Where a test lets this process die.
     pub crash_at: Option<CrashAt>,
     /// What secrets at rest are sealed with; without it, a key file of the data folder.

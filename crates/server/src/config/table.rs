@@ -3,7 +3,7 @@
 //! Defaults come from `config.default.toml`, whose types are the types of the settings. Each
 //! vendor of the catalogue adds three settings of its own.
 
-use super::problem::Problem;
+use super::{apps, problem::Problem};
 use pixel_core::catalog::{Catalog, Session, VendorCard};
 use toml::{Table, Value};
 
@@ -74,8 +74,8 @@ pub enum Origin {
 /// Every setting: those of the table, then those of each vendor.
 pub fn settings(catalog: &Catalog) -> Result<Vec<Setting>, Problem> {
     let defaults: Table = toml::from_str(DEFAULT_FILE).map_err(|e| broken(e.message()))?;
-    let mut all = Vec::with_capacity(SETTINGS.len() + 3 * catalog.vendors.len());
-    for (key, env) in SETTINGS {
+    let mut all = Vec::with_capacity(SETTINGS.len() + apps::SETTINGS.len() + 3 * catalog.vendors.len());
+    for (key, env) in SETTINGS.iter().chain(apps::SETTINGS) {
         let default = find(&defaults, key).ok_or_else(|| broken(&format!("`{key}` is missing")))?;
         all.push(Setting {
             key: (*key).to_owned(),

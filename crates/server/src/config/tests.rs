@@ -1,8 +1,10 @@
 //! Trials of the settings. The world is handed in, so no test needs a real environment.
 
+mod apps_section;
 mod bucket;
 mod keys;
 mod refusals;
+mod sessions;
 
 use super::*;
 use std::{collections::BTreeSet, io, time::Duration};
@@ -72,6 +74,10 @@ fn source_of(loaded: &Loaded, setting: &str) -> String {
     loaded.rows.iter().find(|row| row.setting == setting).unwrap().source.clone()
 }
 
+fn listed_settings() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    table::SETTINGS.iter().chain(apps::SETTINGS)
+}
+
 #[test]
 fn the_default_file_lists_exactly_the_settings_of_the_table() {
     fn keys(prefix: &str, table: &toml::Table, all: &mut BTreeSet<String>) {
@@ -84,10 +90,10 @@ fn the_default_file_lists_exactly_the_settings_of_the_table() {
     }
     let mut listed = BTreeSet::new();
     keys("", &toml::from_str(table::DEFAULT_FILE).unwrap(), &mut listed);
-    let known: BTreeSet<String> = table::SETTINGS.iter().map(|(key, _)| (*key).to_owned()).collect();
+    let known: BTreeSet<String> = listed_settings().map(|(key, _)| (*key).to_owned()).collect();
     assert_eq!(listed, known);
-    let variables: BTreeSet<_> = table::SETTINGS.iter().map(|(_, env)| env).collect();
-    assert_eq!(variables.len(), table::SETTINGS.len(), "each variable sets one setting");
+    let variables: BTreeSet<_> = listed_settings().map(|(_, env)| env).collect();
+    assert_eq!(variables.len(), listed_settings().count(), "each variable sets one setting");
 }
 
 #[test]
@@ -100,14 +106,14 @@ fn each_line_of_the_default_file_has_one_comment_that_names_its_variable() {
             group = name.trim_end_matches(']');
         } else if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
             let key = if group.is_empty() { name.to_owned() } else { format!("{group}.{name}") };
-            let (_, env) = table::SETTINGS.iter().find(|(known, _)| *known == key).unwrap();
+            let (_, env) = listed_settings().find(|(known, _)| *known == key).unwrap();
             let comment = lines[at - 1];
             assert!(comment.starts_with("# ") && comment.ends_with(&format!("[{env}]")), "{key}: {comment}");
             assert!(!lines[at - 2].starts_with('#'), "{key} has more than one line of comment");
             seen += 1;
         }
     }
-    assert_eq!(seen, table::SETTINGS.len());
+    assert_eq!(seen, listed_settings().count());
 }
 
 #[test]

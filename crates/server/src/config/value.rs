@@ -7,7 +7,8 @@ use toml::{Table, Value};
 pub fn like(given: &Value, default: &Value) -> Result<(), Wrong> {
     let fits = match (given, default) {
         (Value::Array(items), Value::Array(_)) => items.iter().all(Value::is_str),
-        (Value::Table(items), Value::Table(_)) => items.values().all(Value::is_str),
+        // What a group of its own may hold is judged where it is read.
+        (Value::Table(items), Value::Table(_)) => items.values().all(|item| item.is_str() || item.is_table()),
         (Value::Integer(_), Value::Float(_)) => true,
         _ => given.same_type(default),
     };

@@ -8,7 +8,7 @@ use crate::{
     judge::{self, Rested},
     load::Asked,
     tally::Tally,
-    vendors::{Class, LAB, Model, OUTCOMES, Outcome, PAID, SANDBOX, Way},
+    vendors::{ALIAS, Class, LAB, Model, OUTCOMES, Outcome, PAID, SANDBOX, Way},
     world::World,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -122,6 +122,9 @@ fn searched(model: &Model, outcome: Outcome) -> bool {
 fn local(model: &Model, _: Outcome) -> bool {
     model.class == Class::Local
 }
+fn moved(model: &Model, outcome: Outcome) -> bool {
+    model == ALIAS && outcome == Outcome::Refuses
+}
 fn one_paid(model: &Model, outcome: Outcome) -> bool {
     *model == PAID[0] && outcome == Outcome::Accepts
 }
@@ -174,6 +177,8 @@ const REACHES: &[Reach] = &[
     reach("answer.media", TWICE, PLAIN, embedded, always),
     reach("submit.answered", TWICE, PLAIN, paid, always),
     reach("submit.refused", TWICE, PLAIN, refused, always),
+    reach("fallback.writing", TWICE, PLAIN, moved, always),
+    reach("fallback.written", TWICE, PLAIN, moved, always),
     reach("wait.writing", &[1, 2, 3], PLAIN, polled, always),
     reach("wait.written", &[1, 2, 3], PLAIN, polled, never),
     reach("collect.recorded", TWICE, PLAIN, made, never),
@@ -214,7 +219,9 @@ const REACHES: &[Reach] = &[
 fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for Reach { point, hits, scenes, fits, is_open } in REACHES {
-        for model in PAID.iter().chain([SANDBOX]) {
+        // An alias is its models but where it moves a task.
+        let models = if point.starts_with("fallback.") { vec![ALIAS] } else { PAID.iter().chain([SANDBOX]).collect() };
+        for model in models {
             // Local work has one outcome.
             let outcomes = if model.is_paid() { &OUTCOMES[..] } else { &OUTCOMES[..1] };
             for outcome in outcomes.iter().copied().filter(|outcome| fits(model, *outcome)) {
@@ -245,12 +252,16 @@ async fn every_crash_point_embedded(rig: Rig) {
 }
 
 async fn every_crash_point_polled(rig: Rig) {
-    pass("crash_points_polled", &rig, |case| case.model.way == Way::Polled && !LAB.contains(case.model)).await;
+    pass("crash_points_polled", &rig, |case| case.model.way == Way::Polled && !is_lab(case.model)).await;
 }
 
 /// One vendor for each promise about a repeat.
 async fn every_crash_point_of_every_class(rig: Rig) {
-    pass("crash_points_classes", &rig, |case| LAB.contains(case.model)).await;
+    pass("crash_points_classes", &rig, |case| is_lab(case.model)).await;
+}
+
+fn is_lab(model: &Model) -> bool {
+    model == ALIAS || LAB.contains(model)
 }
 
 async fn every_crash_point_of_the_server(rig: Rig) {

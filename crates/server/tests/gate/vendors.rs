@@ -86,6 +86,13 @@ const fn lab(id: &'static str, class: Class) -> Model {
     Model { id, class, way: Way::Polled, resolution: None, per_call: 4, inputs: false }
 }
 
+/// A name for two models of one vendor, which therefore refuses one submission and takes the next.
+pub const ALIAS: &Model = &lab("pixel/gate", Class::Neither);
+
+/// The catalogue file that says so.
+pub const ALIASES: &str = "[[alias]]\nid = 'pixel/gate'\nname = 'Gate'\n\
+                           members = [{ model = 'lab/plain' }, { model = 'lab/keyed', order = 2 }]\n";
+
 /// What the vendor does with a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -1,6 +1,6 @@
 //! One world: a folder, a database and vendors, over which servers live and die.
 
-use crate::vendors::Vendors;
+use crate::vendors::{ALIASES, Vendors};
 use pixel_testkit::{
     Rig,
     server::{Db, Launch},
@@ -32,6 +32,8 @@ impl World {
             Some(cluster) => Db::Postgres(cluster.database().replacen('@', &format!(":{PASSWORD}@"), 1)),
         };
         let blobs = folder.join("data");
+        std::fs::create_dir_all(folder.join("catalog")).expect("the test's folder can be written");
+        std::fs::write(folder.join("catalog/alias.toml"), ALIASES).expect("the test's folder can be written");
         Self { vendors: Vendors::start(), folder, blobs, binary: rig.binary().to_owned(), db }
     }
 
@@ -52,6 +54,7 @@ impl World {
         let home = self.folder.join(name);
         std::fs::create_dir_all(&home).expect("the test's folder can be written");
         let launch = Launch::new(&self.binary, &home).data(&self.data()).db(self.db.clone());
+        let launch = launch.env("PIXEL_CATALOG", self.folder.join("catalog").display());
         let launch = launch.env("PIXEL_BLOBS", self.blobs.display());
         let launch = launch.env("PIXEL_LEASE_S", 1).env("PIXEL_STAGING_S", STAGING_S).env("PIXEL_LOG", "info");
         self.vendors.attach(launch)

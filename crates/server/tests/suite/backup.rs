@@ -45,7 +45,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn done(mut command: Command) -> String {
+pub fn done(mut command: Command) -> String {
     let output = command.output().expect("the binary starts");
     assert!(output.status.success(), "{command:?}: {}", text(&output));
     text(&output)
@@ -60,37 +60,37 @@ fn refused(mut command: Command) -> String {
 }
 
 /// A place for a database and its media.
-struct Place {
+pub struct Place {
     db: Db,
     data: PathBuf,
 }
 
 impl Place {
     /// Where the rig's own server works.
-    fn first(rig: &Rig) -> Self {
+    pub fn first(rig: &Rig) -> Self {
         Self { db: rig.db().clone(), data: rig.folder().join("data") }
     }
 
     /// Another, of the same kind, with nothing in it.
-    fn fresh(rig: &Rig, name: &str) -> Self {
+    pub fn fresh(rig: &Rig, name: &str) -> Self {
         let db = rig.cluster.as_ref().map_or(Db::Sqlite, |cluster| Db::Postgres(cluster.database()));
         Self { db, data: rig.folder().join(name) }
     }
 
-    fn command(&self, rig: &Rig, words: &[&str]) -> Command {
+    pub fn command(&self, rig: &Rig, words: &[&str]) -> Command {
         let data = self.data.to_str().expect("a path of ours");
         pixel(rig, &self.db, &[words, &["--data", data]].concat())
     }
 
-    fn backup(&self, rig: &Rig, to: &Path) -> Command {
+    pub fn backup(&self, rig: &Rig, to: &Path) -> Command {
         self.command(rig, &["backup", "--to", to.to_str().expect("a path of ours")])
     }
 
-    fn restore(&self, rig: &Rig, from: &Path) -> Command {
+    pub fn restore(&self, rig: &Rig, from: &Path) -> Command {
         self.command(rig, &["restore", "--from", from.to_str().expect("a path of ours")])
     }
 
-    fn serve(&self, rig: &Rig, name: &str) -> pixel_testkit::server::Launch {
+    pub fn serve(&self, rig: &Rig, name: &str) -> pixel_testkit::server::Launch {
         rig.replica(name).db(self.db.clone()).data(&self.data)
     }
 }

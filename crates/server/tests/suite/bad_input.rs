@@ -13,7 +13,7 @@
 mod bodies;
 mod documents;
 mod fields;
-mod files;
+pub mod files;
 mod lab;
 mod links;
 mod media;

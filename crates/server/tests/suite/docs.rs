@@ -56,6 +56,10 @@ async fn the_document_names_every_route(rig: Rig) {
         ("/api/v1/tasks/{task_id}", "get"),
         ("/api/v1/tasks/{task_id}/resolve", "post"),
         ("/v1/chat/completions", "post"),
+        ("/api/v1/usage", "get"),
+        ("/text2video", "post"),
+        ("/image2video", "post"),
+        ("/get_status", "get"),
     ];
     for (path, method) in routes {
         assert!(document["paths"][path][method].is_object(), "{method} {path} is not described");

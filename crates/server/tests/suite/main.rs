@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod alias;
 mod backup;
 mod bad_input;
 mod bounds;
@@ -26,7 +27,11 @@ mod lifecycle;
 mod media;
 mod models;
 mod objects;
+#[cfg(feature = "browser")]
+mod people;
+#[cfg(feature = "browser")]
 mod pixverse_account;
+mod pixverse_service;
 mod replicas;
 mod retention;
 mod rolling;

@@ -36,7 +36,7 @@ const PLACEHOLDER: &str = "default.mp4";
 
 /// The numbers of a video's state that end it without a result. Every other is "generating".
 const ENDS: [(&str, ErrorKind, &str); 4] = [
-    ("6", ErrorKind::VendorLost, "the video was deleted"),
+    ("6", ErrorKind::VendorDeleted, "the video was deleted"),
     ("7", ErrorKind::ModerationBlocked, "the video did not pass the moderation of its contents"),
     ("8", ErrorKind::VendorFailed, "the generation failed"),
     ("9", ErrorKind::VendorFailed, "the generation failed"),
@@ -243,7 +243,7 @@ impl<'a> Video<'a> {
             return Ok(self.wait());
         }
         let (kind, reason) = match self.was_seen {
-            true => (ErrorKind::VendorLost, "the video was deleted"),
+            true => (ErrorKind::VendorDeleted, "the video was deleted"),
             false => (ErrorKind::VendorFailed, "row_not_found: the video never stood in the account's list"),
         };
         let told = Answer { status: answer.status, ..Answer::default() };
@@ -325,7 +325,7 @@ mod tests {
             assert!(matches!(read(mark, list(json!([])), 1200), Ok(Next::Wait(None, same)) if same == *mark));
         }
         let (lost, failed) = (read(&seen, list(json!([])), 1201), read(&never, list(json!([])), 1201));
-        assert_eq!(lost.unwrap_err().kind, ErrorKind::VendorLost, "it was there, so it was deleted");
+        assert_eq!(lost.unwrap_err().kind, ErrorKind::VendorDeleted, "it was there, so it was deleted");
         let failed = failed.unwrap_err();
         assert!(failed.kind == ErrorKind::VendorFailed && failed.message.contains("row_not_found"), "{failed}");
         // A row that is there is believed, whatever the time.

@@ -56,7 +56,9 @@ pub(super) fn credits(credential: &Credential, base_url: &str) -> HttpCall {
 
 /// Asks for rights to the store, which live for a short time.
 pub(super) fn rights(job: &Job<'_>) -> HttpCall {
-    let call = of_page(job, "/getUploadToken", &Value::Null);
+    let mut call = of_page(job, "/getUploadToken", &Value::Null);
+    // The pages name a type although there is no body.
+    call.headers.push(("content-type".to_owned(), Field::Plain("application/json".to_owned())));
     HttpCall { body: Body::Empty, ..call }
 }
 

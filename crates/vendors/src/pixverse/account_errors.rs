@@ -27,7 +27,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ("500044", ErrorKind::RateLimited),
         ("500054", ErrorKind::ModerationBlocked),
         ("500063", ErrorKind::ModerationBlocked),
-        ("500064", ErrorKind::VendorLost),
+        ("500064", ErrorKind::VendorDeleted),
         // The only one of the vendor's own faults that proves that nothing was made.
         ("500069", ErrorKind::VendorUnavailable),
         ("500100", ErrorKind::Unclear),

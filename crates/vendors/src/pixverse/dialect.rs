@@ -42,7 +42,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         ("500054", ErrorKind::ModerationBlocked),
         ("500060", ErrorKind::VendorRefused),
         ("500063", ErrorKind::ModerationBlocked),
-        ("500064", ErrorKind::VendorLost),
+        ("500064", ErrorKind::VendorDeleted),
         // One of the few that prove that nothing was made.
         ("500069", ErrorKind::VendorUnavailable),
         ("500070", ErrorKind::VendorRefused),

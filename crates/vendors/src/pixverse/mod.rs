@@ -41,7 +41,7 @@ const REFUSED_WAIT: Duration = Duration::from_secs(2);
 /// The numbers of a task's state that end it without a result. Every other is "generating": some
 /// are documented so (2, 3, 5), one is read in contrary ways (10), and one may be new.
 const ENDS: [(&str, ErrorKind, &str); 4] = [
-    ("6", ErrorKind::VendorLost, "the video was deleted"),
+    ("6", ErrorKind::VendorDeleted, "the video was deleted"),
     ("7", ErrorKind::ModerationBlocked, "the video did not pass the moderation of its contents"),
     ("8", ErrorKind::VendorFailed, "the generation failed"),
     ("9", ErrorKind::VendorFailed, "the generation failed"),
