@@ -13,6 +13,8 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
+/// Whoever opens a window may have to wait for its turn.
+const WINDOW_LIMIT: Duration = Duration::from_secs(150);
 const SIZE: (u32, u32) = (1280, 1000);
 
 /// An X server of the test's own. Dropping it ends it.
@@ -47,7 +49,7 @@ impl Screen {
 
     /// Waits for a window whose title holds this and presses at a place in it, in hundredths of its sides.
     pub async fn press(&self, title: &str, across: u32, down: u32) {
-        let window = wait::until("window", LIMIT, || {
+        let window = wait::until("window", WINDOW_LIMIT, || {
             let found = self.hand(&["search", "--onlyvisible", "--name", title]);
             async move { found.lines().last().map(ToOwned::to_owned) }
         });
