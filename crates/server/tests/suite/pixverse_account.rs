@@ -156,7 +156,7 @@ async fn a_session_is_signed_in_to_and_its_secrets_stay_where_they_belong(rig: R
     assert_eq!((uploads[0].size, uploads.len()), (picture.len(), 1));
     assert_eq!(key(&client).await["state"], "ready");
     assert_eq!((stub.sign_ins(), stub.simulator().refused_sign_ins()), (1, 0));
-    // A refusal whose sentence is kept, and a session that ends: more to be told of.
+    // A session that ends, with a sentence that is kept.
     stub.simulator().sign_in_elsewhere(HOLDER);
     let body = clip(&stub::marker());
     client.create("video", &body).await;
@@ -165,6 +165,8 @@ async fn a_session_is_signed_in_to_and_its_secrets_stay_where_they_belong(rig: R
     assert!(seen.len() > 3, "Chromium was not seen: {seen:?}");
     let secrets = secrets(&stub);
     assert!(secrets.len() >= 4, "two tokens, rights to upload, a password");
+    let chromium = ["--remote-debugging-pipe".to_owned()];
+    assert_eq!(found(&shown, &chromium).len(), 1, "nothing was seen of the browser");
     assert_eq!(found(&shown, &secrets), Vec::<&str>::new(), "in the list of processes");
     for path in ["/api/v1/providers", "/api/v1/tasks?limit=100", "/api/v1/models"] {
         assert_eq!(found(&client.get(path).await.bytes, &secrets), Vec::<&str>::new(), "in {path}");
@@ -178,10 +180,13 @@ async fn a_session_is_signed_in_to_and_its_secrets_stay_where_they_belong(rig: R
     server.sigterm().await;
     let files = files(rig.folder());
     assert!(files.len() > 3, "{files:?}");
+    let (mut holds_task, marks) = (false, [mark]);
     for path in files {
         let bytes = std::fs::read(&path).expect("a file that is there");
+        holds_task |= !found(&bytes, &marks).is_empty();
         assert_eq!(found(&bytes, &secrets), Vec::<&str>::new(), "in {}", path.display());
     }
+    assert_eq!(holds_task, rig.is_sqlite(), "whether a file holds the rows");
     let left: Vec<_> = seen.iter().filter(|process| process.is_there()).map(Process::words).collect();
     assert_eq!(left, Vec::<String>::new(), "processes were left behind");
     assert_eq!(stub.violations(), Vec::<String>::new());
