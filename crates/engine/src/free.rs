@@ -12,7 +12,8 @@ impl Cursor<'_> {
     /// Sends a free call, or takes part in an equal one.
     pub(crate) async fn exchange(&self, call: &HttpCall) -> Sent {
         let engine = &self.run.engine.0;
-        let send = async {
+        // On the heap: it is handed on twice, and would be as often in the room of every task.
+        let send = Box::pin(async {
             // A vendor's polls fall due together; each that waits here is a task and no connection.
             let _turn = match self.run.lane() {
                 Ok(lane) => lane.free_calls.acquire().await.ok(),
@@ -20,7 +21,7 @@ impl Cursor<'_> {
             };
             crash::point!("poll.sending");
             engine.door.send(call).await
-        };
+        });
         let (Some(share), Ok((lane, account))) = (&call.share, self.run.account()) else { return send.await };
         let service = lane.options.accounts[account].service.as_deref().unwrap_or_default();
         let key = self.slot.key.as_deref().unwrap_or_default();
