@@ -186,7 +186,7 @@ async fn a_session_is_signed_in_to_and_its_secrets_stay_where_they_belong(rig: R
         holds_task |= !found(&bytes, &marks).is_empty();
         assert_eq!(found(&bytes, &secrets), Vec::<&str>::new(), "in {}", path.display());
     }
-    assert_eq!(holds_task, rig.is_sqlite(), "whether a file holds the rows");
+    assert!(holds_task, "no file holds anything of the task");
     let left: Vec<_> = seen.iter().filter(|process| process.is_there()).map(Process::words).collect();
     assert_eq!(left, Vec::<String>::new(), "processes were left behind");
     assert_eq!(stub.violations(), Vec::<String>::new());
