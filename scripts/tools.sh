@@ -15,6 +15,7 @@ need 'python3 -c "import ensurepip, venv"' python3-venv
 need 'ls /usr/lib/postgresql/*/bin/initdb || command -v initdb' postgresql
 need 'command -v chromium' chromium
 need 'command -v Xvfb' xvfb
+need 'command -v xdotool' xdotool
 need 'command -v ffmpeg && command -v ffprobe' ffmpeg
 need 'command -v espeak-ng' espeak-ng
 need 'command -v strace' strace

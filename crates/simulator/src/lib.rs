@@ -125,6 +125,23 @@ impl Simulator {
         self.0.state().sessions.refused()
     }
 
+    /// Lets a job be done at its next poll, whatever its script says of the polls before.
+    pub fn finish(&self, job: &str) {
+        if let Some(job) = self.0.state().jobs.get_mut(job) {
+            job.patience = 0;
+        }
+    }
+
+    /// How often a page was loaded, such as `login`.
+    pub fn page_loads(&self, page: &str) -> u64 {
+        self.0.state().sessions.loads(page)
+    }
+
+    /// Every token and every secret of a right that was given out.
+    pub fn secrets(&self) -> Vec<String> {
+        self.0.state().sessions.secrets().to_vec()
+    }
+
     /// Ends the account's token, as if its time were over.
     pub fn expire_token(&self, name: &str) {
         self.0.state().sessions.expire(name);

@@ -85,6 +85,8 @@ pub(crate) struct Sessions {
     pages: BTreeMap<String, u64>,
     refused: u64,
     issued: u64,
+    /// Whatever was given out and may be seen by nobody else.
+    secrets: Vec<String>,
 }
 
 pub(crate) fn now() -> i64 {
@@ -102,6 +104,7 @@ impl Sessions {
         self.issued += 1;
         let until = now().saturating_add_unsigned(token_s);
         let token = token(name, until, self.issued);
+        self.secrets.push(token.clone());
         let account = self.account(name);
         account.sign_ins += 1;
         account.elsewhere += u64::from(elsewhere);
@@ -142,6 +145,10 @@ impl Sessions {
         *self.pages.entry(page.to_owned()).or_default() += 1;
     }
 
+    pub fn loads(&self, page: &str) -> u64 {
+        self.pages.get(page).copied().unwrap_or_default()
+    }
+
     /// Hands out rights to the bucket.
     pub fn grant(&mut self, account: &str, upload_s: u64) -> &Grant {
         self.issued += 1;
@@ -153,6 +160,7 @@ impl Sessions {
             token: format!("CAIS{}", part("token")),
             until: now().saturating_add_unsigned(upload_s),
         };
+        self.secrets.extend([grant.secret.clone(), grant.token.clone()]);
         self.grants.push(grant);
         &self.grants[self.grants.len() - 1]
     }
@@ -163,6 +171,10 @@ impl Sessions {
 
     pub fn to_json(&self) -> Value {
         json!({ "accounts": self.accounts, "pages": self.pages, "refused_sign_ins": self.refused })
+    }
+
+    pub fn secrets(&self) -> &[String] {
+        &self.secrets
     }
 
     pub fn refused(&self) -> u64 {

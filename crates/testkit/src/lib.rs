@@ -10,6 +10,7 @@
 //! - [`s3`]: a bucket on a real S3-compatible server.
 //! - [`rig`]: the three together, and [`on_both`], which runs a test on each database.
 //! - [`isolation`]: a network without a way out.
+//! - [`screen`]: a screen that nobody sees, and a hand.
 //! - [`disk`]: disks that fill up, and system calls that fail.
 //! - [`client`], [`media`], [`canary`]: the public API, small files, an address nobody may touch.
 
@@ -22,9 +23,10 @@ pub mod disk;
 pub mod isolation;
 pub mod media;
 pub mod postgres;
-mod process;
+pub mod process;
 pub mod rig;
 pub mod s3;
+pub mod screen;
 pub mod script;
 mod seed;
 pub mod server;
@@ -37,6 +39,7 @@ pub use http::Method;
 pub use rig::Rig;
 pub use rustix::process::Signal;
 pub use s3::S3;
+pub use screen::Screen;
 pub use script::Script;
 pub use seed::seed;
 pub use server::{Db, Launch, Server};

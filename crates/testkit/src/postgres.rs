@@ -63,6 +63,14 @@ impl Cluster {
         String::from_utf8_lossy(&answer.stdout).trim().to_owned()
     }
 
+    /// All rows of a database, as `pg_dump` writes them.
+    pub fn dump(&self, database_url: &str) -> Vec<u8> {
+        let name = database_url.rsplit('/').next().unwrap_or_default();
+        let answer = self.client("pg_dump").args(["-d", name, "--inserts"]).output().expect("pg_dump starts");
+        assert!(answer.status.success(), "pg_dump: {}", String::from_utf8_lossy(&answer.stderr));
+        answer.stdout
+    }
+
     /// Kills the server without a chance to tidy up, and waits until its last process is gone.
     pub fn kill9(&mut self) {
         signal(&self.server, Signal::KILL);

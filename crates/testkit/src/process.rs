@@ -50,6 +50,64 @@ pub fn living(group: Pid) -> Vec<String> {
     entries.filter_map(|entry| member(&entry.ok()?.path(), group)).collect()
 }
 
+/// A process below another one, as it is known to the kernel: its number may be given out again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    pub pid: u32,
+    pub parent: u32,
+    pub state: char,
+    pub started: u64,
+}
+
+impl Process {
+    /// What others may read of it: its words and its variables.
+    pub fn shown(&self) -> Vec<u8> {
+        let read = |name: &str| fs::read(format!("/proc/{}/{name}", self.pid)).unwrap_or_default();
+        [read("cmdline"), vec![b'\n'], read("environ")].concat()
+    }
+
+    pub fn words(&self) -> String {
+        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&words).replace('\0', " ")
+    }
+
+    /// Whether it is still there, were it only as a zombie.
+    pub fn is_there(&self) -> bool {
+        status(self.pid).is_some_and(|now| now.started == self.started)
+    }
+
+    pub fn kill9(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process has a number");
+        match rustix::process::kill_process(pid, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => panic!("the process {self:?} could not be killed: {error}"),
+        }
+    }
+}
+
+fn status(pid: u32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let (state, parent) = (fields.first()?.chars().next()?, fields.get(1)?.parse().ok()?);
+    Some(Process { pid, parent, state, started: fields.get(19)?.parse().ok()? })
+}
+
+/// All processes that descend from this one, zombies too.
+pub fn descendants(of: u32) -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all: Vec<Process> = numbers.filter_map(status).collect();
+    let (mut found, mut next) = (Vec::<Process>::new(), vec![of]);
+    while let Some(parent) = next.pop() {
+        let children = all.iter().filter(|one| one.parent == parent);
+        children.for_each(|child| {
+            next.push(child.pid);
+            found.push(child.clone());
+        });
+    }
+    found
+}
+
 fn member(folder: &Path, group: Pid) -> Option<String> {
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
     // The name in brackets may hold spaces; after it come the state, the parent and the group.

@@ -18,7 +18,7 @@ fn painter(inputs: &[&str]) -> Value {
     with(picture("sandbox/painter", "a cat"), &json!({ "imageInputs": inputs }))
 }
 
-fn data_uri(kind: &str, bytes: &[u8]) -> String {
+pub fn data_uri(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", STANDARD.encode(bytes))
 }
 

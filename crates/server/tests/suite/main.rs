@@ -29,6 +29,8 @@ mod models;
 mod objects;
 #[cfg(feature = "browser")]
 mod people;
+#[cfg(feature = "browser")]
+mod pixverse_account;
 mod pixverse_service;
 mod replicas;
 mod retention;
