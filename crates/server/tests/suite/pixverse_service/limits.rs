@@ -51,6 +51,7 @@ async fn a_user_of_an_app_is_limited(rig: Rig) {
     assert!(is_limited(&send(url, &super::raw::parts(target, &part)).await));
     let usage = server.client().get("/api/v1/usage?groupBy=app").await.data();
     assert_eq!(usage["items"][0]["requests"], 20, "{usage:#}");
+    assert!(!server.logs().contains("the store could not answer"), "a limit that holds is no fault");
 }
 
 async fn two_servers_limit_together(rig: Rig) {
