@@ -147,7 +147,10 @@ pub(crate) async fn insert(conn: &mut Conn, rows: Vec<&ClipRow>) -> DbResult<()>
 /// Adds to the counts of polls. A repeat after a commit whose answer was lost counts twice: they
 /// are for statistics, and nothing is refused by them.
 pub(crate) async fn add_polls(conn: &mut Conn, counts: &[PollCount]) -> DbResult<()> {
-    for chunk in chunks(counts.iter().collect()) {
+    // Two replicas that lock the same rows in one order wait for each other, and not in a circle.
+    let mut sorted: Vec<&PollCount> = counts.iter().collect();
+    sorted.sort_unstable_by_key(|one| (one.day, &one.app, &one.caller));
+    for chunk in chunks(sorted) {
         let sql = format!(
             "INSERT INTO clip_polls (day, app, caller, polls) VALUES {} ON CONFLICT (day, app, caller) \
              DO UPDATE SET polls = clip_polls.polls + excluded.polls",

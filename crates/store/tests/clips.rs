@@ -46,6 +46,7 @@ on_both!(
     a_repeat_is_not_judged_twice,
     sums_are_kept_by_app_user_day_and_model,
     who_only_polls_is_summed_up_as_well,
+    two_replicas_count_polls_of_the_same_users,
 );
 
 fn clip(app: &str, caller: &str, per_min: u32) -> NewClip {
@@ -209,4 +210,20 @@ async fn who_only_polls_is_summed_up_as_well(rig: &Rig) {
     assert_eq!(usage(&store, UsageBy::Model, None).await, [row("acme/a", 1, 0)]);
     let before = UsageFilter { by: UsageBy::User, from_day: 0, to_day: today, after: None, limit: 10 };
     assert_eq!(store.usage(&before).await.unwrap(), [row("u1", 0, 2)], "today is not part of it");
+}
+
+/// Each has its rows in an order of its own.
+async fn two_replicas_count_polls_of_the_same_users(rig: &Rig) {
+    const ROUNDS: i64 = 20;
+    let one = rig.open().await;
+    let two = if rig.database_url.is_some() { rig.open().await } else { one.clone() };
+    let poll = |at: i64| PollCount { day: 1, app: "app".to_owned(), caller: format!("u{at:04}"), polls: 1 };
+    let up: Vec<PollCount> = (0..1_000).map(poll).collect();
+    let down: Vec<PollCount> = up.iter().rev().cloned().collect();
+    for _ in 0..ROUNDS {
+        let (first, second) = tokio::join!(one.add_polls(up.clone()), two.add_polls(down.clone()));
+        first.unwrap();
+        second.unwrap();
+    }
+    assert_eq!(usage(&one, UsageBy::App, None).await, [row("app", 0, 2 * ROUNDS * 1_000)]);
 }
