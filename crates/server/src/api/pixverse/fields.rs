@@ -135,13 +135,13 @@ impl Bag {
         self.optional_label(name)?.ok_or_else(|| ApiError::bad(format!("'{name}' is required.")))
     }
 
-    /// A whole number, written as one or as its digits.
+    /// A whole number, written as one, as its digits, or as JSON's `5.0`.
     pub fn whole(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
         let number = match self.fields.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
             Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(other) => other.as_i64(),
+            Some(other) => integer(other),
         };
         let number = number.filter(|number| range.contains(number)).ok_or_else(|| {
             let upper = if *range.end() == i64::MAX { "up".to_owned() } else { format!("to {}", range.end()) };
@@ -155,7 +155,9 @@ impl Bag {
     pub fn seconds(&self, name: &str) -> Result<Option<u32>, ApiError> {
         let bare = match self.fields.get(name) {
             Some(Value::String(text)) => text.trim().trim_end_matches(['s', 'S']).to_owned(),
-            Some(Value::Number(number)) => number.to_string(),
+            Some(value @ Value::Number(_)) => {
+                integer(value).map_or_else(|| value.to_string(), |whole| whole.to_string())
+            }
             _ => return self.whole(name, 1..=3600).map(|_| None),
         };
         if bare.is_empty() {
@@ -176,6 +178,14 @@ impl Bag {
         }
         Ok((text.parse().ok(), text))
     }
+}
+
+/// A JSON number as an integer. Some clients have floats only; those without a fraction are whole,
+/// up to where floats no longer tell neighbours apart.
+fn integer(value: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
+    value.as_i64().or_else(|| format!("{:.0}", float()?).parse().ok())
 }
 
 /// A query and a body, split at the first line's end.
@@ -316,5 +326,21 @@ mod tests {
             |text: &str| Bag::of_query(&PLAIN, Some(&format!("duration={text}"))).unwrap().seconds("duration");
         assert_eq!([seconds("5"), seconds("8s"), seconds("")].map(Result::unwrap), [Some(5), Some(8), None]);
         assert!(seconds("long").is_err() && seconds("-5").is_err() && seconds("5.5").is_err());
+    }
+
+    #[test]
+    fn a_float_without_a_fraction_is_an_integer() {
+        let bag = |text: &str| {
+            let fields = read(format!(r#"{{"duration":{text},"seed":{text}}}"#).as_bytes()).unwrap();
+            Bag { dialect: &PLAIN, fields, picture: None }
+        };
+        for (text, number) in [("5", 5), ("5.0", 5), ("5e0", 5), ("120.000", 120)] {
+            assert_eq!(bag(text).whole("seed", 0..=i64::MAX).unwrap(), Some(number), "{text}");
+            assert_eq!(bag(text).seconds("duration").unwrap().map(i64::from), Some(number), "{text}");
+        }
+        for wrong in ["5.5", "1e300", "9007199254740993.0", "-5.0", "[5.0]", "true"] {
+            assert!(bag(wrong).whole("seed", 0..=i64::MAX).is_err(), "{wrong}");
+            assert!(bag(wrong).seconds("duration").is_err(), "{wrong}");
+        }
     }
 }

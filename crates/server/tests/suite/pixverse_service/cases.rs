@@ -196,6 +196,15 @@ pub fn encodings() -> Vec<Case> {
             ),
             Number,
         ),
+        (
+            "wishes as floats",
+            json(
+                "/text2video",
+                "application/json",
+                &value!({ "prompt": "a", "app_bundle_id": "a", "apphud_user_id": "u", "model": "v3.5", "duration": 5.0, "seed": 7.0, "template_id": 123.0 }),
+            ),
+            Number,
+        ),
         ("duration with its unit", form("/text2video", &format!("{plain}&duration=8s")), Number),
         (
             "old dialect",
@@ -393,6 +402,15 @@ pub fn refusals() -> Vec<Case> {
         ("an unknown model", wish("model=v99"), Refused(400, "'model' must be one of v6")),
         ("another vendor's model", wish("model=..%2Fopenai%2Fgpt-image-2"), Refused(400, "'model' must be one of")),
         ("a duration", wish("duration=7"), Refused(400, "'duration' must be one of 5, 8")),
+        (
+            "a duration with a fraction",
+            json(
+                "/text2video",
+                "application/json",
+                &value!({ "prompt": "a", "app_bundle_id": "a", "apphud_user_id": "u", "duration": 5.5 }),
+            ),
+            Refused(400, "'duration' must be seconds such as 5, got: 5.5"),
+        ),
         ("a duration in words", wish("duration=long"), Refused(400, "'duration' must be seconds")),
         (
             "a duration at a quality",
