@@ -89,7 +89,7 @@ impl Bag {
         while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error, wants_picture))? {
             let Some(name) = part.name().map(str::to_owned) else { continue };
             if wants_picture && self.picture.is_none() && PICTURES.contains(&name.as_str()) {
-                self.picture = Some(picture::take_in(app, &name, part).await?);
+                self.picture = picture::take_in(app, &name, part).await?;
             } else if self.dialect.knows(&name) {
                 let text = text_of(&name, part, wants_picture).await?;
                 put(&mut fields, name, Value::String(text))?;

@@ -298,7 +298,22 @@ pub fn pictures(folder: &Path) -> Vec<Case> {
             Refused(400, "'file' is required"),
         ),
         ("no file, a form", form("/image2video", &format!("prompt=a&{WHO}")), Refused(400, "'file' is required")),
-        ("an empty file", with(Part("file", PICTURE, b"")), Refused(400, "'file' is empty")),
+        ("an empty file", with(Part("file", PICTURE, b"")), Refused(400, "'file' is required")),
+        (
+            "an empty image, then a file",
+            parts(&query, &[Part("image", "; filename=\"\"", b""), Part("file", PICTURE, file("png"))]),
+            Number,
+        ),
+        (
+            "a file, then an empty image",
+            parts(&query, &[Part("file", PICTURE, file("png")), Part("image", "; filename=\"\"", b"")]),
+            Number,
+        ),
+        (
+            "both empty",
+            parts(&query, &[Part("image", "; filename=\"\"", b""), Part("file", PICTURE, b"")]),
+            Refused(400, "'file' is required"),
+        ),
         ("a gif called png", with(Part("file", PICTURE, file("gif"))), Refused(400, "PNG, JPEG or WEBP")),
         ("a clip", with(Part("file", PICTURE, file("mp4"))), Refused(400, "PNG, JPEG or WEBP")),
         ("a text", with(Part("file", PICTURE, b"this is no picture at all")), Refused(400, "PNG, JPEG or WEBP")),
