@@ -63,7 +63,10 @@ impl Bag {
                 tokio::time::timeout(ARRIVAL, reading).await.map_err(|_| late())??
             }
             _ => {
-                let bytes = body::bytes(body, FIELDS_BYTES).await?;
+                // Of a form without a boundary the size is the smaller fault.
+                let is_long = |error: &ApiError| error.status == StatusCode::PAYLOAD_TOO_LARGE;
+                let explain = |error| if is_parts && is_long(&error) { no_boundary() } else { error };
+                let bytes = body::bytes(body, FIELDS_BYTES).await.map_err(explain)?;
                 read_whole(dialect, &bytes, is_parts)?
             }
         };
@@ -209,7 +212,7 @@ fn read_whole(dialect: &'static Dialect, bytes: &[u8], is_parts: bool) -> Result
         return Ok(fields.into_iter().filter(|(name, value)| dialect.knows(name) && !value.is_null()).collect());
     }
     if is_parts {
-        return Err(ApiError::bad("The form's 'Content-Type' names no boundary."));
+        return Err(no_boundary());
     }
     if !trimmed.contains(&b'=') {
         return Err(ApiError::bad("The body must be a form or a JSON object."));
@@ -271,6 +274,13 @@ fn too_large(wants_picture: bool) -> ApiError {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         }
     }
+}
+
+fn no_boundary() -> ApiError {
+    ApiError::bad(
+        "The form's 'Content-Type' names no boundary. Leave that header to the HTTP library, \
+         or write 'multipart/form-data; boundary=' and what stands after '--' in the body's first line.",
+    )
 }
 
 fn late() -> ApiError {

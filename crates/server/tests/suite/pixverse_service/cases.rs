@@ -338,6 +338,16 @@ pub fn pictures(folder: &Path) -> Vec<Case> {
             Refused(400, "boundary"),
         ),
         (
+            "no boundary, larger than all fields",
+            request("POST /image2video", "Content-Type: multipart/form-data\r\n", &vec![b'-'; 300_000]),
+            Refused(400, "names no boundary. Leave that header to the HTTP library"),
+        ),
+        (
+            "no boundary, in chunks",
+            chunked(&request("POST /image2video", "Content-Type: multipart/form-data\r\n", &vec![b'-'; 300_000])),
+            Refused(400, "names no boundary"),
+        ),
+        (
             "a form that ends early",
             {
                 let mut cut = with(Part("file", PICTURE, file("png")));
