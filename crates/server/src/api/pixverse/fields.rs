@@ -14,10 +14,11 @@ use axum::{
     body::{Body, HttpBody},
     http::{HeaderMap, StatusCode, header},
 };
+use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use pixel_core::capability::LABEL_CHARS;
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, pin::Pin, time::Duration};
 use url::form_urlencoded;
 
 /// All fields but the picture: a prompt of the longest kind, escaped in the longest way, fits many times.
@@ -87,8 +88,13 @@ impl Bag {
             return Err(too_large(wants_picture));
         }
         let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-        let mut parts = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
         let mut fields = BTreeMap::new();
+        let mut body = body.into_data_stream().peekable();
+        // Nothing in chunks, whose length was not announced.
+        if Pin::new(&mut body).peek().await.is_none() {
+            return Ok(fields);
+        }
+        let mut parts = Multipart::with_constraints(body, boundary, limits);
         while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error, wants_picture))? {
             let Some(name) = part.name().map(str::to_owned) else { continue };
             if wants_picture && self.picture.is_none() && PICTURES.contains(&name.as_str()) {

@@ -146,6 +146,11 @@ pub fn encodings() -> Vec<Case> {
             post(&query, &format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 0\r\n")),
             Number,
         ),
+        (
+            "query, parts of nothing in chunks",
+            chunked(&post(&query, &format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"))),
+            Number,
+        ),
         ("query, json of nothing", json(&query, "application/json", &value!({})), Number),
         ("query and form", form(&format!("/text2video?{WHO}"), "prompt=a+kite"), Number),
         ("slash", form("/text2video/", &plain), Number),
@@ -312,6 +317,15 @@ pub fn pictures(folder: &Path) -> Vec<Case> {
         (
             "both empty",
             parts(&query, &[Part("image", "; filename=\"\"", b""), Part("file", PICTURE, b"")]),
+            Refused(400, "'file' is required"),
+        ),
+        (
+            "nothing in chunks",
+            chunked(&request(
+                &format!("POST {query}"),
+                &format!("Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"),
+                b"",
+            )),
             Refused(400, "'file' is required"),
         ),
         ("a gif called png", with(Part("file", PICTURE, file("gif"))), Refused(400, "PNG, JPEG or WEBP")),
