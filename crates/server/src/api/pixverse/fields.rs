@@ -23,8 +23,10 @@ use url::form_urlencoded;
 
 /// All fields but the picture: a prompt of the longest kind, escaped in the longest way, fits many times.
 const FIELDS_BYTES: usize = 256 << 10;
+/// Parts beside a picture that nobody reads; among them may be that picture once more.
+const REST_BYTES: u64 = picture::BYTES_END;
 /// The body with a picture.
-const WHOLE_BYTES: u64 = picture::BYTES_END + FIELDS_BYTES as u64;
+const WHOLE_BYTES: u64 = picture::BYTES_END + REST_BYTES + FIELDS_BYTES as u64;
 /// A form that has not arrived by then is not waited for: pictures come over slow lines.
 const ARRIVAL: Duration = Duration::from_secs(600);
 
@@ -88,7 +90,7 @@ impl Bag {
             return Err(too_large(wants_picture));
         }
         let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-        let mut fields = BTreeMap::new();
+        let (mut fields, mut rest) = (BTreeMap::new(), 0);
         let mut body = body.into_data_stream().peekable();
         // Nothing in chunks, whose length was not announced.
         if Pin::new(&mut body).peek().await.is_none() {
@@ -96,12 +98,14 @@ impl Bag {
         }
         let mut parts = Multipart::with_constraints(body, boundary, limits);
         while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error, wants_picture))? {
-            let Some(name) = part.name().map(str::to_owned) else { continue };
+            let name = part.name().unwrap_or_default().to_owned();
             if wants_picture && self.picture.is_none() && PICTURES.contains(&name.as_str()) {
                 self.picture = picture::take_in(app, &name, part).await?;
             } else if self.dialect.knows(&name) {
                 let text = text_of(&name, part, wants_picture).await?;
                 put(&mut fields, name, Value::String(text))?;
+            } else {
+                rest += skip(part, REST_BYTES - rest, wants_picture).await?;
             }
         }
         Ok(fields)
@@ -265,6 +269,20 @@ async fn text_of(name: &str, mut part: Field<'_>, wants_picture: bool) -> Result
     String::from_utf8(bytes).map_err(|_| ApiError::bad(format!("'{name}' must be UTF-8.")))
 }
 
+/// The length of a part that nobody reads.
+async fn skip(mut part: Field<'_>, most: u64, wants_picture: bool) -> Result<u64, ApiError> {
+    let mut bytes = 0;
+    while let Some(piece) = part.chunk().await.map_err(|error| unreadable(error, wants_picture))? {
+        bytes += piece.len() as u64;
+        if bytes > most {
+            let message =
+                format!("The parts beside the picture are larger than {} MB. Leave them out.", REST_BYTES >> 20);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+    }
+    Ok(bytes)
+}
+
 pub fn unreadable(error: multer::Error, wants_picture: bool) -> ApiError {
     match error {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => too_large(wants_picture),
@@ -273,13 +291,16 @@ pub fn unreadable(error: multer::Error, wants_picture: bool) -> ApiError {
 }
 
 fn too_large(wants_picture: bool) -> ApiError {
-    match wants_picture {
-        true => picture::too_large(),
-        false => {
-            let message = format!("The body is larger than {FIELDS_BYTES} bytes, the most that is taken.");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        }
-    }
+    let message = match wants_picture {
+        true => format!(
+            "The body is larger than {} MB, the most that is taken. The picture must be smaller than {} MB, \
+             and the parts beside it may have as much.",
+            WHOLE_BYTES >> 20,
+            picture::BYTES_END >> 20
+        ),
+        false => format!("The body is larger than {FIELDS_BYTES} bytes, the most that is taken."),
+    };
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 fn no_boundary() -> ApiError {

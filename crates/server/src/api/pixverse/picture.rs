@@ -114,7 +114,7 @@ fn no_picture(field: &str) -> ApiError {
     ApiError::bad(format!("'{field}' must be a PNG, JPEG or WEBP picture."))
 }
 
-pub fn too_large() -> ApiError {
+fn too_large() -> ApiError {
     let message = format!("The picture must be smaller than {} MB.", BYTES_END >> 20);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }

@@ -342,6 +342,21 @@ pub fn pictures(folder: &Path) -> Vec<Case> {
             Refused(413, "smaller than 20 MB"),
         ),
         (
+            "the picture twice, 19 MB each",
+            parts(&query, &[Part("image", PICTURE, &filled(19 << 20)), Part("file", PICTURE, &filled(19 << 20))]),
+            Number,
+        ),
+        (
+            "21 MB that nobody reads",
+            parts(&query, &[Part("x", "", &vec![0; 21 << 20]), Part("file", PICTURE, file("png"))]),
+            Refused(413, "The parts beside the picture are larger than 20 MB"),
+        ),
+        (
+            "45 MB in all",
+            parts(&query, &[Part("x", "", &vec![0; 45 << 20])]),
+            Refused(413, "The body is larger than 40 MB"),
+        ),
+        (
             "a picture without a prompt",
             parts("/image2video", &[app.copy(), user.copy(), Part("file", PICTURE, file("png"))]),
             Refused(400, "'prompt' is required"),
