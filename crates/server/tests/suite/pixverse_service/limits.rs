@@ -129,7 +129,20 @@ async fn usage_is_summed_up_in_four_ways(rig: Rig) {
     assert_eq!((&page["items"][0]["key"], &page["next_cursor"]), (&json!("com.a"), &json!("com.a")));
     assert_eq!(usage(&client, "limit=5&cursor=com.a").await.len(), 3);
     assert_eq!(usage(&client, "from=2001-01-01&to=2001-12-31").await.len(), 0);
-    for wrong in ["groupBy=week", "from=yesterday", "to=2026-02-30", "limit=0", "limit=1001", "groupBy=day&cursor=x"] {
-        crate::support::refusal(&client.get(&format!("/api/v1/usage?{wrong}")).await, 400);
+    for (wrong, says) in [
+        ("groupBy=week", "'groupBy' must be"),
+        ("from=yesterday", "'from' must be a day"),
+        ("to=2026-02-30", "'to' must be a day"),
+        ("limit=0", "'limit' must be"),
+        ("limit=1001", "'limit' must be"),
+        ("groupBy=day&cursor=x", "'cursor' must be a day"),
+        ("cursor=a%00", "'cursor' must not contain the character U+0000"),
+        ("from=2026-11-02&to=2026-11-01", "'from' must not be after 'to', got: '2026-11-02' and '2026-11-01'"),
+        ("from=9998-01-01", "'from' must not be after 'to'"),
+        ("group_by=user", "There is no parameter 'group_by'. Use 'groupBy', 'from', 'to', 'limit', 'cursor'"),
+    ] {
+        let said = crate::support::refusal(&client.get(&format!("/api/v1/usage?{wrong}")).await, 400);
+        assert!(said.contains(says), "{wrong}: {said}");
     }
+    assert_eq!(usage(&client, "from=2001-01-01&to=2001-01-01").await.len(), 0, "one day is a range");
 }
