@@ -518,7 +518,7 @@ pub fn refusals() -> Vec<Case> {
         ("an address line with a control character", ask("video_id=\u{1}"), Silent(400)),
         (
             "a hybrid app that is not listed",
-            request("POST /text2video", "Origin: capacitor://localhost\r\n", b"prompt=a"),
+            request("POST /text2video", "Origin: capacitor://app.example\r\n", b"prompt=a"),
             Refused(403, "Add that origin to PIXEL_CORS_ORIGINS"),
         ),
         (
