@@ -185,14 +185,16 @@ async fn a_chromium_that_dies_leaves_nothing() {
     let page = Page::open().await;
     let stop = Arc::new(AtomicBool::new(false));
     let watcher = thread::spawn({
-        let (stop, mark) = (Arc::clone(&stop), format!("pixel-browser-{}-", std::process::id()));
+        let (stop, is_asked) = (Arc::clone(&stop), Arc::clone(&page.is_asked));
+        let mark = format!("pixel-browser-{}-", std::process::id());
         move || {
             look_at_children(&stop, |process| {
                 let words = fs::read(process.join("cmdline")).unwrap_or_default();
                 let words = String::from_utf8_lossy(&words).into_owned();
-                // Chromium itself, once it has a page: neither the shell before it nor a helper.
+                // Chromium itself, once it opens the page: neither the shell before it nor a helper.
                 let is_browser = words.contains("--remote-debugging-pipe") && !words.starts_with("/bin/sh");
-                if is_browser && words.contains(&mark) && !words.contains("--type=") && has_renderer(&mark) {
+                let is_browser = is_browser && words.contains(&mark) && !words.contains("--type=");
+                if is_browser && is_asked.load(Ordering::Relaxed) {
                     let id = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
                     let id = rustix::process::Pid::from_raw(id).unwrap();
                     let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
@@ -204,12 +206,6 @@ async fn a_chromium_that_dies_leaves_nothing() {
     stop.store(true, Ordering::Relaxed);
     watcher.join().unwrap();
     assert_failed(&outcome, "Chromium ended before the sign-in did");
-}
-
-fn has_renderer(mark: &str) -> bool {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    let mut words = entries.map(|words| String::from_utf8_lossy(&words).into_owned());
-    words.any(|words| words.contains("--type=renderer") && words.contains(mark))
 }
 
 #[tokio::test(flavor = "multi_thread")]
