@@ -175,14 +175,19 @@ impl KeySource for Holder {
     }
 
     fn standing(&self) -> Standing {
+        self.state().standing.clone()
+    }
+
+    fn standing_to_pay(&self) -> Standing {
         if let Some(wait) = self.spared() {
             let why = format!(
-                "The safety system refused {MODERATED_MAX} of its requests today, and more can cost the account: it \
-                 is left alone until tomorrow."
+                "The safety system refused {MODERATED_MAX} of its requests today, and more can cost the account: \
+                 nothing new is sent with it until tomorrow."
             );
-            return Standing::Parked { why, wait };
+            // A person's check may end it sooner.
+            return Standing::Parked { why, wait: wait.min(PARKED_LOOK) };
         }
-        self.state().standing.clone()
+        self.standing()
     }
 
     fn refused(&self, serial: u64, trouble: SessionTrouble, why: &str) {
@@ -207,7 +212,7 @@ impl KeySource for Holder {
             let left = Duration::from_micros((DAY_US - moment % DAY_US).unsigned_abs());
             state.spared_until = Some(Instant::now() + left);
             let account = self.0.order.name.as_str();
-            tracing::error!(account, "ACCOUNT LEFT ALONE until tomorrow: the safety system refused {count} requests");
+            tracing::error!(account, "ACCOUNT SPARED until tomorrow: the safety system refused {count} requests");
         }
     }
 

@@ -145,7 +145,8 @@ impl Cursor<'_> {
 
     /// Carries one call out. `None`: the slot has left.
     async fn carry(&mut self, call: Call, mark: Mark) -> Result<Option<Next>, Stop> {
-        if !matches!(call, Call::Local(_)) && self.await_session().await?.is_some() {
+        let is_paid = matches!(&call, Call::Http(call) if call.repeat.is_paid());
+        if !matches!(call, Call::Local(_)) && self.await_session(is_paid).await?.is_some() {
             return Ok(None);
         }
         match call {
