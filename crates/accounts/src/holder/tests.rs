@@ -239,6 +239,22 @@ async fn a_browser_that_fails_is_started_again_within_the_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_never_began_is_none_of_the_three() {
+    let rig = Rig::new().await;
+    let idle = || Outcome::NeverBegan("there is no Chromium on this machine".to_owned());
+    rig.script.told().outcomes = (0..5).map(|_| idle()).collect();
+    let holder = rig.start(login());
+    assert_eq!((token_of(&ready(&holder).await), rig.script.sign_ins()), ("planted-token-6", 6));
+
+    let slow = Rig::new().await;
+    slow.script.told().outcomes = vec![idle()];
+    let holder = slow.start_with(login(), SignInLimits { gap: Duration::from_secs(60), ..LIMITS });
+    assert!(parked(&holder).await.contains("no Chromium"));
+    tokio::time::sleep(LOOK * 2).await;
+    assert!(parked(&holder).await.contains("no Chromium") && slow.script.sign_ins() == 1, "a minute apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pasted_token_needs_no_browser_and_a_newer_one_replaces_it() {
     let rig = Rig::new().await;
     rig.script.told().good = ["pasted-1".to_owned()].into();

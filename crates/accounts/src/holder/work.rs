@@ -144,6 +144,7 @@ impl Holder {
     async fn sign_in(&self) -> bool {
         let (office, order) = (&self.0.office, &self.0.order);
         tracing::info!(account = order.name, "signing in with a browser");
+        self.stand(Standing::Renewing(LOOK));
         match office.sign_in.sign_in(&order.page, &order.login).await {
             Outcome::SignedIn(token) => {
                 let row = self.keep(&token).await;
@@ -169,6 +170,14 @@ impl Holder {
                 self.patiently(|| office.store.release_account(&order.id)).await;
                 false
             }
+            Outcome::NeverBegan(why) => {
+                let why = self.masked(&why);
+                tracing::error!(account = order.name, why, "ACCOUNT PARKED: the sign-in cannot begin here");
+                self.patiently(|| office.store.return_sign_in(&order.id)).await;
+                let why = format!("The sign-in cannot begin on this server, which tries again by itself: {why}");
+                self.stand(Standing::Parked { why, wait: PARKED_LOOK });
+                false
+            }
         }
     }
 
@@ -181,13 +190,17 @@ impl Holder {
     }
 
     async fn wait_for_turn(&self, wait: Duration) {
+        let is_parked = matches!(self.state().standing, Standing::Parked { .. });
         if wait < LONG {
-            self.stand(Standing::Renewing(wait.min(PARKED_LOOK)));
+            // A sign-in that could not begin still stands for why.
+            if !is_parked {
+                self.stand(Standing::Renewing(wait.min(PARKED_LOOK)));
+            }
             return tokio::time::sleep(wait.min(LOOK)).await;
         }
         let a_day = self.0.office.limits.a_day;
         let why = format!("There were {a_day} sign-ins today, which is the most; the next may come tomorrow.");
-        if !matches!(self.state().standing, Standing::Parked { .. }) {
+        if !is_parked {
             tracing::error!(account = self.0.order.name, why, "ACCOUNT PARKED");
         }
         self.stand(Standing::Parked { why, wait: PARKED_LOOK });

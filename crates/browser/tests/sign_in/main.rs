@@ -79,7 +79,14 @@ fn assert_attention(outcome: &Outcome, expected: Reason) {
 
 #[track_caller]
 fn assert_failed(outcome: &Outcome, words: &str) {
-    assert!(matches!(outcome, Outcome::Failed { message } if message.contains(words)), "{outcome:?}");
+    let is_so = matches!(outcome, Outcome::Failed { message, never_began: false } if message.contains(words));
+    assert!(is_so, "{outcome:?}");
+}
+
+#[track_caller]
+fn assert_never_began(outcome: &Outcome, words: &str) {
+    let is_so = matches!(outcome, Outcome::Failed { message, never_began: true } if message.contains(words));
+    assert!(is_so, "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +252,7 @@ async fn with_a_window_the_holder_presses() {
     let page = Page::open().await;
     let shown = json!({"headless": false});
     let outcome = sign_in(request(&page.url("holder"), &shown), &surroundings()).await;
-    assert_failed(&outcome, "needs a display");
+    assert_never_began(&outcome, "needs a display");
 
     let mut screen = Command::new("Xvfb");
     screen.args(["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]);
@@ -278,9 +285,9 @@ async fn what_cannot_begin_says_why() {
     let page = Page::open().await;
     let nowhere = Surroundings::default();
     let outcome = attempt_in(&nowhere, &page, "english", json!({})).await;
-    assert_failed(&outcome, "install the package chromium");
-    assert_failed(&attempt(&page, "english", json!({"chromium": "/bin/false"})).await, "does not start");
-    assert_failed(&attempt(&page, "english", json!({"timeout_s": 0})).await, "timeout_s");
+    assert_never_began(&outcome, "install the package chromium");
+    assert_never_began(&attempt(&page, "english", json!({"chromium": "/bin/false"})).await, "does not start");
+    assert_never_began(&attempt(&page, "english", json!({"timeout_s": 0})).await, "timeout_s");
     let outcome = sign_in(request("http://127.0.0.1:1/login", &json!({})), &surroundings()).await;
     assert_failed(&outcome, "cannot be opened: net::ERR_");
 }
