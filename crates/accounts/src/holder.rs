@@ -148,10 +148,20 @@ impl Holder {
         });
     }
 
-    /// Waits until nobody works on the session; `false` when that takes too long.
+    /// Waits until nobody works on the session; `false` when that takes too long, or the work itself
+    /// waits while the account is parked.
     async fn settled(&self) -> bool {
         let mut busy = self.0.busy.subscribe();
-        tokio::time::timeout(CHECK_MAX, busy.wait_for(|busy| !busy)).await.is_ok()
+        let settled = async {
+            // One that has just been parked is worked on for a moment more.
+            while tokio::time::timeout(LOOK, busy.wait_for(|busy| !busy)).await.is_err() {
+                if matches!(self.standing(), Standing::Parked { .. }) {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(CHECK_MAX, settled).await.unwrap_or(false)
     }
 
     fn spared(&self) -> Option<Duration> {
@@ -224,7 +234,10 @@ impl KeySource for Holder {
 impl Holder {
     async fn checked(&self) -> (Verdict, String) {
         if !self.settled().await {
-            return (Verdict::Unreachable, "A sign-in is under way. Ask again in a minute.".to_owned());
+            return match self.standing() {
+                Standing::Parked { why, .. } => (Verdict::Refused, why),
+                _ => (Verdict::Unreachable, "A sign-in is under way. Ask again in a minute.".to_owned()),
+            };
         }
         {
             // A person looks at it now.

@@ -227,6 +227,8 @@ async fn a_browser_that_fails_is_started_again_within_the_limits() {
     let why = parked(&holder).await;
     assert!(why.contains("3 sign-ins today"), "{why}");
     assert_eq!(rig.script.sign_ins(), 3);
+    let checked = tokio::time::timeout(LIMIT, holder.check()).await.expect("no wait for tomorrow");
+    assert_eq!(checked, (Verdict::Refused, why), "not that a sign-in is under way");
 
     let slow = Rig::new().await;
     slow.script.told().outcomes = vec![failed()];
