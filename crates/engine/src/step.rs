@@ -167,7 +167,11 @@ impl Cursor<'_> {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
                 let is_refusal = (400..500).contains(&answer.status);
+                let is_success = answer.is_success();
                 let asked = self.ask_next(&mark, &Reply::Answer(answer));
+                if asked.is_err() || !is_success {
+                    self.forget(call);
+                }
                 if let Some(wait) = asked.as_ref().err().and_then(|error| self.tell_session(error)) {
                     return self.leave_until(now().plus(wait)).await.map(|_| None);
                 }
