@@ -4,7 +4,7 @@ use super::*;
 use crate::sign_in::Outcome;
 use pixel_core::{Error, ErrorKind};
 use pixel_store::{AccountRow, Options};
-use pixel_testkit::wait;
+use pixel_testkit::{postgres::Cluster, wait};
 use std::{collections::BTreeSet, path::Path};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -78,8 +78,15 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path()).await;
+        let store = open(folder.path(), None).await;
         Self { folder, store, script: Arc::default() }
+    }
+
+    /// Another server of the same database, with a key of its own.
+    async fn beside(&self, database_url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), Some(database_url.to_owned())).await;
+        Self { folder, store, script: Arc::clone(&self.script) }
     }
 
     fn start(&self, login: Login) -> Holder {
@@ -105,8 +112,8 @@ impl Rig {
     }
 }
 
-async fn open(data: &Path) -> Store {
-    let options = Options { data: data.to_owned(), database_url: None, pool_size: 2, lease: Duration::from_secs(5) };
+async fn open(data: &Path, database_url: Option<String>) -> Store {
+    let options = Options { data: data.to_owned(), database_url, pool_size: 2, lease: Duration::from_secs(5) };
     Store::open(&options).await.unwrap()
 }
 
@@ -203,6 +210,22 @@ async fn a_sign_in_by_another_server_is_no_eviction() {
     assert_eq!(ready(&there).await.serial, old.serial + 1);
     here.refused(old.serial, SessionTrouble::Evicted, "elsewhere");
     assert_eq!((token_of(&ready(&here).await), rig.script.sign_ins()), ("planted-token-2", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_read_the_token_parks_for_itself_alone() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let rig = Rig::new().await;
+    let (here, there) = (rig.beside(&url).await, rig.beside(&url).await);
+    let good = here.start(login());
+    ready(&good).await;
+    let row = here.row().await;
+    let blind = there.start(login());
+    assert!(parked(&blind).await.contains("another key"));
+    let same = here.row().await;
+    assert_eq!((same.parked, same.serial, same.token), (None, row.serial, row.token), "nothing is written");
+    assert_eq!((good.standing(), rig.script.sign_ins()), (Standing::Ready, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

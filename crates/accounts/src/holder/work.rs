@@ -24,8 +24,8 @@ const BLOCKED: &str = "The vendor wants to see a person. Open its page in a brow
 const SEALED: &str = "The stored token was sealed with another key. Set the same PIXEL_SECRET on every server, or ask \
                       for the check of this provider (POST /api/v1/providers/{id}/check) to sign in again.";
 
-/// A restart does not lift these: what ended the session may still want it.
-const STAYS: [&str; 2] = ["evicted", "sealed"];
+/// A restart does not lift this: who ended the session may still want it.
+const STAYS: &str = "evicted";
 
 /// What a trial says of a token.
 enum Said {
@@ -60,10 +60,14 @@ impl Holder {
             }
             (_, Some(token)) => self.issue(&token, row.serial),
             // Another server holds what this one cannot read: to sign in would end its session.
-            (_, None) if row.token.is_some() && office.store.is_shared() => return self.park("sealed", SEALED).await,
+            // It may be this one's key that is wrong, so the row, and with it the others, are left alone.
+            (_, None) if row.token.is_some() && office.store.is_shared() => {
+                tracing::error!(account = order.name, why = SEALED, "ACCOUNT PARKED on this server");
+                return self.stand(Standing::Parked { why: SEALED.to_owned(), wait: PARKED_LOOK });
+            }
             _ => {}
         }
-        let stays = row.parked.as_deref().is_some_and(|word| STAYS.contains(&word));
+        let stays = row.parked.as_deref() == Some(STAYS);
         let said = match self.token() {
             Some((token, _)) => self.try_token(&token).await,
             None => Said::Trouble(SessionTrouble::Expired, String::new()),
