@@ -55,7 +55,7 @@ pub async fn sign_in(
         Ok(begun) => begun,
         Err(why) => return Ok(Outcome::never_began(why)),
     };
-    let traffic = Traffic::new(&target);
+    let traffic = Traffic::new(&target, url);
     let mut visit = Visit {
         hands,
         traffic,
