@@ -94,6 +94,10 @@ impl Rig {
     }
 
     fn start_with(&self, login: Login, limits: SignInLimits) -> Holder {
+        self.start_on(true, login, limits)
+    }
+
+    fn start_on(&self, headless: bool, login: Login, limits: SignInLimits) -> Holder {
         let office = Office {
             store: self.store.clone(),
             sealer: Arc::new(Sealer::open(None, self.folder.path()).unwrap()),
@@ -102,7 +106,7 @@ impl Rig {
             limits,
             stopping: CancellationToken::new(),
         };
-        let page = Page { login_url: "http://127.0.0.1:9/login".to_owned(), headless: true, chromium: None };
+        let page = Page { login_url: "http://127.0.0.1:9/login".to_owned(), headless, chromium: None };
         let (id, vendor, name) = ("acc".to_owned(), "acme".to_owned(), "ACME_EMAIL".to_owned());
         Holder::start(office, Order { id, vendor, name, login, page })
     }
@@ -293,6 +297,25 @@ async fn a_pasted_token_needs_no_browser_and_a_newer_one_replaces_it() {
     let again = rig.start(pasted("pasted-2"));
     assert_eq!(token_of(&ready(&again).await), "pasted-2");
     assert_eq!((rig.script.sign_ins(), rig.row().await.parked), (0, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_pasted_token_is_not_taken_for_a_new_one() {
+    let rig = Rig::new().await;
+    rig.script.told().good = ["pasted-1".to_owned()].into();
+    let both = |token: &str| Login { token: Some(Secret::new(token)), ..login() };
+    let holder = rig.start(both("pasted-1"));
+    let old = ready(&holder).await;
+    rig.script.end_all(SessionTrouble::Expired);
+    holder.refused(old.serial, SessionTrouble::Expired, "over");
+    let new = ready(&holder).await;
+    assert_eq!((token_of(&old), token_of(&new)), ("pasted-1", "planted-token-1"));
+    let shown = rig.start_on(false, both("pasted-1"), LIMITS);
+    let kept = ready(&shown).await;
+    assert_eq!((token_of(&kept), kept.serial), ("planted-token-1", new.serial));
+    rig.script.told().good = ["pasted-2".to_owned()].into();
+    assert_eq!(token_of(&ready(&rig.start_on(false, both("pasted-2"), LIMITS)).await), "pasted-2");
+    assert_eq!(rig.script.sign_ins(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

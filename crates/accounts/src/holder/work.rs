@@ -49,8 +49,8 @@ impl Holder {
         let (office, order) = (&self.0.office, &self.0.order);
         let text = |secret: &Option<Secret>| secret.as_ref().map_or("", Secret::reveal).to_owned();
         let login = [&order.login.username, &order.login.password, &order.login.token].map(text);
-        let headless = order.page.headless.to_string();
-        let config = office.sealer.fingerprint(&[&login[0], &login[1], &login[2], &headless]);
+        // Of the login alone: whatever else changes makes no old pasted token a new one.
+        let config = office.sealer.fingerprint(&login.each_ref().map(String::as_str));
         let enrol = || office.store.enrol_account(&order.id, &order.vendor, &order.name, &config);
         let (row, is_other) = self.patiently(enrol).await;
         let stored = row.token.as_deref().and_then(|sealed| office.sealer.unseal(&order.id, sealed));
