@@ -147,7 +147,10 @@ pub(crate) async fn insert(conn: &mut Conn, rows: Vec<&ClipRow>) -> DbResult<()>
 /// Adds to the counts of polls. A repeat after a commit whose answer was lost counts twice: they
 /// are for statistics, and nothing is refused by them.
 pub(crate) async fn add_polls(conn: &mut Conn, counts: &[PollCount]) -> DbResult<()> {
-    for chunk in chunks(counts.iter().collect()) {
+    // Two replicas that lock the same rows in one order wait for each other, and not in a circle.
+    let mut sorted: Vec<&PollCount> = counts.iter().collect();
+    sorted.sort_unstable_by_key(|one| (one.day, &one.app, &one.caller));
+    for chunk in chunks(sorted) {
         let sql = format!(
             "INSERT INTO clip_polls (day, app, caller, polls) VALUES {} ON CONFLICT (day, app, caller) \
              DO UPDATE SET polls = clip_polls.polls + excluded.polls",
@@ -174,40 +177,49 @@ pub(crate) async fn wait(pool: &Pool, clip: &NewClip) -> Result<Option<Duration>
     Ok(window.and_then(|(_, window)| window.refuses(clip.per_min)))
 }
 
-/// One page of sums, in the order of their keys.
+/// One page of sums, in the order of their keys. A group that was only asked after is a group as well.
 pub(crate) async fn usage(pool: &Pool, filter: &UsageFilter) -> Result<Vec<Usage>, StoreError> {
-    const DAY: &str = "CAST(c.created_at / 86400000000 AS BIGINT)";
-    // The group's column, and which polls belong to a group.
-    let (key, polls) = match filter.by {
-        UsageBy::App => ("c.app", "p.app = g.name"),
-        UsageBy::User => ("c.caller", "p.caller = g.name"),
-        UsageBy::Day => (DAY, "p.day = g.name"),
-        UsageBy::Model => ("c.model", "1 = 0"),
-    };
     let mut values: Vec<Val> = vec![filter.from_day.into(), filter.to_day.into(), i64::from(filter.limit).into()];
-    let after = match (&filter.after, filter.by) {
-        (None, _) => String::new(),
-        (Some(after), UsageBy::Day) => {
-            values.push(after.parse::<i64>().unwrap_or(i64::MAX).into());
-            format!(" AND {key} > $4")
-        }
-        (Some(after), _) => {
-            values.push(after.as_str().into());
-            format!(" AND {key} > $4")
-        }
-    };
-    let sql = format!(
-        "SELECT g.name, g.requests, g.completed, g.failed, COALESCE((SELECT CAST(SUM(p.polls) AS BIGINT) \
-         FROM clip_polls AS p WHERE p.day >= $1 AND p.day < $2 AND {polls}), 0) FROM ( \
-         SELECT {key} AS name, COUNT(*) AS requests, COUNT(CASE WHEN t.status = 'completed' THEN 1 END) AS completed, \
-         COUNT(CASE WHEN t.status = 'failed' THEN 1 END) AS failed FROM clips AS c JOIN tasks AS t ON t.id = c.task_id \
-         WHERE c.created_at >= $1 * {DAY_US} AND c.created_at < $2 * {DAY_US}{after} \
-         GROUP BY {key} ORDER BY {key} LIMIT $3) AS g ORDER BY g.name"
-    );
+    values.extend(filter.after.as_ref().map(|after| match filter.by {
+        UsageBy::Day => after.parse::<i64>().unwrap_or(i64::MAX).into(),
+        UsageBy::App | UsageBy::User | UsageBy::Model => Val::from(after.as_str()),
+    }));
+    let rows = pool.rows(&sums(filter.by, filter.after.is_some()), values).await?;
     let read = |row: &Row| {
         let key = if filter.by == UsageBy::Day { row.int(0)?.to_string() } else { row.text(0)? };
         let [requests, completed, failed, polls] = [row.int(1)?, row.int(2)?, row.int(3)?, row.int(4)?];
         Ok(Usage { key, requests, completed, failed, polls })
     };
-    pool.rows(&sql, values).await?.iter().map(read).collect()
+    rows.iter().map(read).collect()
+}
+
+/// Sums from day `$1` to before day `$2` over requests and over polls, at most `$3` of them, those after `$4`.
+fn sums(by: UsageBy, has_after: bool) -> String {
+    const DAY: &str = "CAST(c.created_at / 86400000000 AS BIGINT)";
+    // The group's column of the requests, and of the polls, which do not know a model.
+    let (key, polled) = match by {
+        UsageBy::App => ("c.app", Some("p.app")),
+        UsageBy::User => ("c.caller", Some("p.caller")),
+        UsageBy::Day => (DAY, Some("p.day")),
+        UsageBy::Model => ("c.model", None),
+    };
+    let after = |key: &str| if has_after { format!(" AND {key} > $4") } else { String::new() };
+    let polls = polled.map_or_else(String::new, |key| {
+        format!(
+            " UNION ALL SELECT {key}, 0, 0, 0, CAST(SUM(p.polls) AS BIGINT) FROM clip_polls AS p \
+             WHERE p.day >= $1 AND p.day < $2{} GROUP BY {key}",
+            after(key)
+        )
+    });
+    let sum = |name: &str| format!("CAST(SUM(g.{name}) AS BIGINT)");
+    let [requests, completed, failed, polled] = ["requests", "completed", "failed", "polls"].map(sum);
+    format!(
+        "SELECT g.name, {requests}, {completed}, {failed}, {polled} FROM ( \
+         SELECT {key} AS name, COUNT(*) AS requests, COUNT(CASE WHEN t.status = 'completed' THEN 1 END) AS completed, \
+         COUNT(CASE WHEN t.status = 'failed' THEN 1 END) AS failed, 0 AS polls \
+         FROM clips AS c JOIN tasks AS t ON t.id = c.task_id \
+         WHERE c.created_at >= $1 * {DAY_US} AND c.created_at < $2 * {DAY_US}{} GROUP BY {key}{polls}) AS g \
+         GROUP BY g.name ORDER BY g.name LIMIT $3",
+        after(key)
+    )
 }

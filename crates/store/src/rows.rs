@@ -97,6 +97,7 @@ pub struct Usage {
     pub requests: i64,
     pub completed: i64,
     pub failed: i64,
+    /// Also where there were no requests; none for a model.
     pub polls: i64,
 }
 

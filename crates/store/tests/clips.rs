@@ -45,6 +45,8 @@ on_both!(
     a_caller_is_limited_and_others_are_not,
     a_repeat_is_not_judged_twice,
     sums_are_kept_by_app_user_day_and_model,
+    who_only_polls_is_summed_up_as_well,
+    two_replicas_count_polls_of_the_same_users,
 );
 
 fn clip(app: &str, caller: &str, per_min: u32) -> NewClip {
@@ -180,4 +182,48 @@ async fn sums_are_kept_by_app_user_day_and_model(rig: &Rig) {
     assert_eq!(usage(&store, UsageBy::Day, Some(&(before + 1).to_string())).await, []);
     let none = UsageFilter { by: UsageBy::App, from_day: 0, to_day: before, after: None, limit: 10 };
     assert_eq!(store.usage(&none).await.unwrap(), [], "today is not part of it");
+}
+
+/// A clip of yesterday is asked after today.
+async fn who_only_polls_is_summed_up_as_well(rig: &Rig) {
+    let store = rig.open().await;
+    let today = now().0 / DAY_US;
+    let poll = |day, app: &str, caller: &str, polls| {
+        let (app, caller) = (app.to_owned(), caller.to_owned());
+        PollCount { day, app, caller, polls }
+    };
+    store
+        .add_polls(vec![
+            poll(today - 1, "asks", "u1", 2),
+            poll(today, "asks", "u1", 3),
+            poll(today, "makes", "u2", 4),
+            poll(today, "", "", 1),
+        ])
+        .await
+        .unwrap();
+    store.create(task("acme/a", clip("makes", "u2", 0))).await.unwrap();
+    assert_eq!(usage(&store, UsageBy::App, None).await, [row("", 0, 1), row("asks", 0, 5)]);
+    assert_eq!(usage(&store, UsageBy::App, Some("asks")).await, [row("makes", 1, 4)]);
+    assert_eq!(usage(&store, UsageBy::User, Some("")).await, [row("u1", 0, 5), row("u2", 1, 4)]);
+    assert_eq!(usage(&store, UsageBy::Day, None).await[0], row(&(today - 1).to_string(), 0, 2));
+    assert_eq!(usage(&store, UsageBy::Day, Some(&(today - 1).to_string())).await[0].polls, 8);
+    assert_eq!(usage(&store, UsageBy::Model, None).await, [row("acme/a", 1, 0)]);
+    let before = UsageFilter { by: UsageBy::User, from_day: 0, to_day: today, after: None, limit: 10 };
+    assert_eq!(store.usage(&before).await.unwrap(), [row("u1", 0, 2)], "today is not part of it");
+}
+
+/// Each has its rows in an order of its own.
+async fn two_replicas_count_polls_of_the_same_users(rig: &Rig) {
+    const ROUNDS: i64 = 20;
+    let one = rig.open().await;
+    let two = if rig.database_url.is_some() { rig.open().await } else { one.clone() };
+    let poll = |at: i64| PollCount { day: 1, app: "app".to_owned(), caller: format!("u{at:04}"), polls: 1 };
+    let up: Vec<PollCount> = (0..1_000).map(poll).collect();
+    let down: Vec<PollCount> = up.iter().rev().cloned().collect();
+    for _ in 0..ROUNDS {
+        let (first, second) = tokio::join!(one.add_polls(up.clone()), two.add_polls(down.clone()));
+        first.unwrap();
+        second.unwrap();
+    }
+    assert_eq!(usage(&one, UsageBy::App, None).await, [row("app", 0, 2 * ROUNDS * 1_000)]);
 }

@@ -102,7 +102,10 @@ impl From<Refusal> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store could not answer");
+        // A limit that holds, and a file that is just being removed, are answers.
+        if !matches!(error, StoreError::Limited(_) | StoreError::Removed) {
+            tracing::error!(%error, "the store could not answer");
+        }
         match error {
             StoreError::Full => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
             StoreError::Away(_) => Self {

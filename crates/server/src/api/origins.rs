@@ -91,6 +91,13 @@ mod tests {
     }
 
     #[test]
+    fn apps_with_pages_of_their_own_are_listed() {
+        let listed = CorsOrigins::Listed(vec!["capacitor://localhost".to_owned()]);
+        assert!(listed.allows("capacitor://localhost") && !listed.allows("ionic://localhost"));
+        assert!(!CorsOrigins::Loopback.allows("capacitor://localhost"), "any app of a telephone has this origin");
+    }
+
+    #[test]
     fn our_own_pages_need_no_entry() {
         let mut headers = HeaderMap::new();
         headers.insert(header::ORIGIN, "https://pixel.test".parse().unwrap());

@@ -16,6 +16,7 @@ use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+const NAMES: [&str; 5] = ["groupBy", "from", "to", "limit", "cursor"];
 const LIMIT_USUAL: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
 const DAY_US: i64 = 86_400_000_000;
@@ -67,6 +68,10 @@ pub async fn get_usage(
     State(app): State<Arc<App>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Envelope<UsagePage>>, ApiError> {
+    if let Some(name) = asked.keys().find(|name| !NAMES.contains(&name.as_str())) {
+        let names = NAMES.join("', '");
+        return Err(ApiError::bad(format!("There is no parameter '{}'. Use '{names}'.", clip(name))));
+    }
     let word = asked.get("groupBy").map_or("app", String::as_str);
     let by = match word {
         "app" => UsageBy::App,
@@ -80,10 +85,14 @@ pub async fn get_usage(
     };
     let last = day(&asked, "to")?.unwrap_or(now().0 / DAY_US);
     let first = day(&asked, "from")?.unwrap_or(last - DAYS_USUAL + 1);
+    if first > last {
+        let (first, last) = (date(first), date(last));
+        return Err(ApiError::bad(format!("'from' must not be after 'to', got: '{first}' and '{last}'.")));
+    }
     let limit = number(&asked, "limit", LIMIT_USUAL, 1..=LIMIT_MAX)?;
     let after = match by {
         UsageBy::Day => day(&asked, "cursor")?.map(|day| day.to_string()),
-        _ => asked.get("cursor").filter(|text| !text.contains('\0')).cloned(),
+        UsageBy::App | UsageBy::User | UsageBy::Model => text(&asked, "cursor")?,
     };
     let filter = UsageFilter { by, from_day: first, to_day: last + 1, after, limit: limit + 1 };
     let mut rows = app.engine.store().usage(&filter).await?;
@@ -106,6 +115,15 @@ pub async fn get_usage(
 
 fn date(day: i64) -> String {
     Stamp(day.saturating_mul(DAY_US)).to_iso().chars().take(10).collect()
+}
+
+fn text(asked: &Asked, name: &str) -> Result<Option<String>, ApiError> {
+    match asked.get(name) {
+        Some(text) if text.contains('\0') => {
+            Err(ApiError::bad(format!("'{name}' must not contain the character U+0000.")))
+        }
+        text => Ok(text.cloned()),
+    }
 }
 
 /// A date as days since 1970. The range is that of four digits, so that sums over it cannot overflow.

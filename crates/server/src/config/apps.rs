@@ -171,10 +171,20 @@ pub fn cards<'a>(catalog: &'a Catalog, model: &str) -> [Option<&'a Model>; 2] {
     })
 }
 
+/// Where either way may make a clip, both must make it.
 fn unfit_rules(catalog: &Catalog, rules: &AppRules) -> Option<(&'static str, String)> {
     let [key, account] = cards(catalog, &rules.model);
-    let card = if rules.way == Way::Account { account.or(key) } else { key.or(account) };
-    unfit(card?, rules.duration_s, &rules.quality, &rules.aspect_ratio)
+    let judged = match rules.way {
+        Way::Auto => [key, account],
+        Way::Key => [key.or(account), None],
+        Way::Account => [account.or(key), None],
+    };
+    judged.into_iter().flatten().find_map(|card| {
+        let (field, must) = unfit(card, rules.duration_s, &rules.quality, &rules.aspect_ratio)?;
+        let is_second = judged.iter().flatten().count() == 2 && card.key.starts_with(ACCOUNT);
+        let why = if is_second { " for the account, or set the way to 'key'" } else { "" };
+        Some((field, must + why))
+    })
 }
 
 /// The field that a model cannot honour, and what it must be.

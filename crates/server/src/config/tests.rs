@@ -197,7 +197,7 @@ fn every_variable_of_the_table_sets_its_setting() {
         ("PIXEL_DATABASE_POOL_SIZE", "9"),
         ("PIXEL_LOG", "warn"),
         ("PIXEL_LOG_FORMAT", "json"),
-        ("PIXEL_CORS_ORIGINS", "https://A.example:443/, http://b.example:8080"),
+        ("PIXEL_CORS_ORIGINS", "https://A.example:443/, http://b.example:8080, capacitor://localhost"),
         ("PIXEL_FETCH_ALLOW", "nas.lan:80,10.0.0.0/8"),
         ("PIXEL_CALLS_MAX", "10"),
         ("PIXEL_LOCAL_JOBS", "6"),
@@ -240,7 +240,8 @@ fn every_variable_of_the_table_sets_its_setting() {
     assert_eq!(settings.database.pool_size, 9);
     assert_eq!(settings.retention, Some(Duration::from_secs(43_200)));
     assert_eq!(settings.log, Log { filter: "warn".to_owned(), format: LogFormat::Json });
-    let origins = ["https://a.example", "http://b.example:8080"].map(ToOwned::to_owned).to_vec();
+    let origins =
+        ["https://a.example", "http://b.example:8080", "capacitor://localhost"].map(ToOwned::to_owned).to_vec();
     assert_eq!(settings.cors, CorsOrigins::Listed(origins));
     assert_eq!(settings.fetch.allow, ["nas.lan:80", "10.0.0.0/8"]);
     let engine = Engine {

@@ -140,7 +140,8 @@ async fn submitted(stub: &Stub, mark: &str) -> Value {
 
 async fn what_was_asked_reaches_the_vendor(rig: Rig) {
     let stub = Stub::start();
-    let apps = "com.own=model:v6 duration:10 quality:720p aspect_ratio:9:16";
+    let apps =
+        "com.own=model:v6 duration:10 quality:720p aspect_ratio:9:16,com.wide=model:v6 aspect_ratio:21:9 way:key";
     let server = launch(&rig, &stub).env("PIXEL_PIXVERSE_APPS", apps).start().await;
     let url = server.url();
     let expected = [
@@ -154,6 +155,13 @@ async fn what_was_asked_reaches_the_vendor(rig: Rig) {
             json!({ "model": "v3.5", "duration": 5, "quality": "360p", "aspect_ratio": "1:1", "style": "clay", "template_id": 12, "negative_prompt": "rain", "seed": 0 }),
         ),
     ];
+    let wide = [
+        ("", json!({ "model": "v6", "duration": 5, "quality": "540p", "aspect_ratio": "21:9" })),
+        // A model without the app's ratio.
+        ("&model=v5", json!({ "model": "v5", "duration": 5, "quality": "540p", "aspect_ratio": "16:9" })),
+    ];
+    let wide = wide.map(|(more, body)| (format!("app_bundle_id=com.wide&apphud_user_id=u{more}"), body));
+    let expected = expected.map(|(fields, body)| (fields.to_owned(), body)).into_iter().chain(wide);
     for (fields, body) in expected {
         let mark = stub::marker();
         send(url, &form("/text2video", &format!("prompt={mark}&{fields}"))).await;
@@ -162,9 +170,14 @@ async fn what_was_asked_reaches_the_vendor(rig: Rig) {
         sent.as_object_mut().expect("an object").remove("prompt");
         assert_eq!(sent, body, "{fields}");
     }
+    // So with a picture, which has its own; a ratio that was asked for by name is not replaced.
+    let file = pixel_testkit::media::png(64, 48, "own");
+    let part = [raw::Part("file", "; filename=\"a\"", &file)];
+    let target = |more: &str| format!("/image2video?prompt=a&app_bundle_id=com.wide&apphud_user_id=u&model=v5{more}");
+    assert_eq!(send(url, &raw::parts(&target(""), &part)).await.status, 200);
+    assert_eq!(send(url, &raw::parts(&target("&aspect_ratio=21:9"), &part)).await.status, 400);
     // The body wins over the query; a picture has its own shape, and the wish for another is recorded.
     let mark = stub::marker();
-    let file = pixel_testkit::media::png(64, 48, "own");
     let target = format!("/image2video?prompt=other&{WHO}&aspect_ratio=1:1&negative_prompt=rain");
     let fields = [raw::Part("prompt", "", mark.as_bytes()), raw::Part("file", "; filename=\"a\"", &file)];
     let number = send(url, &raw::parts(&target, &fields)).await.json()["video_id"].as_i64().expect("a number");

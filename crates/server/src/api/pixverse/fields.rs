@@ -14,16 +14,19 @@ use axum::{
     body::{Body, HttpBody},
     http::{HeaderMap, StatusCode, header},
 };
+use futures_util::StreamExt;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use pixel_core::capability::LABEL_CHARS;
 use serde_json::Value;
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, pin::Pin, time::Duration};
 use url::form_urlencoded;
 
 /// All fields but the picture: a prompt of the longest kind, escaped in the longest way, fits many times.
 const FIELDS_BYTES: usize = 256 << 10;
+/// Parts beside a picture that nobody reads; among them may be that picture once more.
+const REST_BYTES: u64 = picture::BYTES_END;
 /// The body with a picture.
-const WHOLE_BYTES: u64 = picture::BYTES_END + FIELDS_BYTES as u64;
+const WHOLE_BYTES: u64 = picture::BYTES_END + REST_BYTES + FIELDS_BYTES as u64;
 /// A form that has not arrived by then is not waited for: pictures come over slow lines.
 const ARRIVAL: Duration = Duration::from_secs(600);
 
@@ -63,7 +66,10 @@ impl Bag {
                 tokio::time::timeout(ARRIVAL, reading).await.map_err(|_| late())??
             }
             _ => {
-                let bytes = body::bytes(body, FIELDS_BYTES).await?;
+                // Of a form without a boundary the size is the smaller fault.
+                let is_long = |error: &ApiError| error.status == StatusCode::PAYLOAD_TOO_LARGE;
+                let explain = |error| if is_parts && is_long(&error) { no_boundary() } else { error };
+                let bytes = body::bytes(body, FIELDS_BYTES).await.map_err(explain)?;
                 read_whole(dialect, &bytes, is_parts)?
             }
         };
@@ -84,15 +90,22 @@ impl Bag {
             return Err(too_large(wants_picture));
         }
         let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(most));
-        let mut parts = Multipart::with_constraints(body.into_data_stream(), boundary, limits);
-        let mut fields = BTreeMap::new();
+        let (mut fields, mut rest) = (BTreeMap::new(), 0);
+        let mut body = body.into_data_stream().peekable();
+        // Nothing in chunks, whose length was not announced.
+        if Pin::new(&mut body).peek().await.is_none() {
+            return Ok(fields);
+        }
+        let mut parts = Multipart::with_constraints(body, boundary, limits);
         while let Some(part) = parts.next_field().await.map_err(|error| unreadable(error, wants_picture))? {
-            let Some(name) = part.name().map(str::to_owned) else { continue };
+            let name = part.name().unwrap_or_default().to_owned();
             if wants_picture && self.picture.is_none() && PICTURES.contains(&name.as_str()) {
-                self.picture = Some(picture::take_in(app, &name, part).await?);
+                self.picture = picture::take_in(app, &name, part).await?;
             } else if self.dialect.knows(&name) {
                 let text = text_of(&name, part, wants_picture).await?;
                 put(&mut fields, name, Value::String(text))?;
+            } else {
+                rest += skip(part, REST_BYTES - rest, wants_picture).await?;
             }
         }
         Ok(fields)
@@ -135,13 +148,13 @@ impl Bag {
         self.optional_label(name)?.ok_or_else(|| ApiError::bad(format!("'{name}' is required.")))
     }
 
-    /// A whole number, written as one or as its digits.
+    /// A whole number, written as one, as its digits, or as JSON's `5.0`.
     pub fn whole(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, ApiError> {
         let number = match self.fields.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
             Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(other) => other.as_i64(),
+            Some(other) => integer(other),
         };
         let number = number.filter(|number| range.contains(number)).ok_or_else(|| {
             let upper = if *range.end() == i64::MAX { "up".to_owned() } else { format!("to {}", range.end()) };
@@ -155,7 +168,9 @@ impl Bag {
     pub fn seconds(&self, name: &str) -> Result<Option<u32>, ApiError> {
         let bare = match self.fields.get(name) {
             Some(Value::String(text)) => text.trim().trim_end_matches(['s', 'S']).to_owned(),
-            Some(Value::Number(number)) => number.to_string(),
+            Some(value @ Value::Number(_)) => {
+                integer(value).map_or_else(|| value.to_string(), |whole| whole.to_string())
+            }
             _ => return self.whole(name, 1..=3600).map(|_| None),
         };
         if bare.is_empty() {
@@ -176,6 +191,14 @@ impl Bag {
         }
         Ok((text.parse().ok(), text))
     }
+}
+
+/// A JSON number as an integer. Some clients have floats only; those without a fraction are whole,
+/// up to where floats no longer tell neighbours apart.
+fn integer(value: &Value) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
+    value.as_i64().or_else(|| format!("{:.0}", float()?).parse().ok())
 }
 
 /// A query and a body, split at the first line's end.
@@ -199,7 +222,7 @@ fn read_whole(dialect: &'static Dialect, bytes: &[u8], is_parts: bool) -> Result
         return Ok(fields.into_iter().filter(|(name, value)| dialect.knows(name) && !value.is_null()).collect());
     }
     if is_parts {
-        return Err(ApiError::bad("The form's 'Content-Type' names no boundary."));
+        return Err(no_boundary());
     }
     if !trimmed.contains(&b'=') {
         return Err(ApiError::bad("The body must be a form or a JSON object."));
@@ -246,6 +269,20 @@ async fn text_of(name: &str, mut part: Field<'_>, wants_picture: bool) -> Result
     String::from_utf8(bytes).map_err(|_| ApiError::bad(format!("'{name}' must be UTF-8.")))
 }
 
+/// The length of a part that nobody reads.
+async fn skip(mut part: Field<'_>, most: u64, wants_picture: bool) -> Result<u64, ApiError> {
+    let mut bytes = 0;
+    while let Some(piece) = part.chunk().await.map_err(|error| unreadable(error, wants_picture))? {
+        bytes += piece.len() as u64;
+        if bytes > most {
+            let message =
+                format!("The parts beside the picture are larger than {} MB. Leave them out.", REST_BYTES >> 20);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+    }
+    Ok(bytes)
+}
+
 pub fn unreadable(error: multer::Error, wants_picture: bool) -> ApiError {
     match error {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => too_large(wants_picture),
@@ -254,13 +291,23 @@ pub fn unreadable(error: multer::Error, wants_picture: bool) -> ApiError {
 }
 
 fn too_large(wants_picture: bool) -> ApiError {
-    match wants_picture {
-        true => picture::too_large(),
-        false => {
-            let message = format!("The body is larger than {FIELDS_BYTES} bytes, the most that is taken.");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        }
-    }
+    let message = match wants_picture {
+        true => format!(
+            "The body is larger than {} MB, the most that is taken. The picture must be smaller than {} MB, \
+             and the parts beside it may have as much.",
+            WHOLE_BYTES >> 20,
+            picture::BYTES_END >> 20
+        ),
+        false => format!("The body is larger than {FIELDS_BYTES} bytes, the most that is taken."),
+    };
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+fn no_boundary() -> ApiError {
+    ApiError::bad(
+        "The form's 'Content-Type' names no boundary. Leave that header to the HTTP library, \
+         or write 'multipart/form-data; boundary=' and what stands after '--' in the body's first line.",
+    )
 }
 
 fn late() -> ApiError {
@@ -316,5 +363,21 @@ mod tests {
             |text: &str| Bag::of_query(&PLAIN, Some(&format!("duration={text}"))).unwrap().seconds("duration");
         assert_eq!([seconds("5"), seconds("8s"), seconds("")].map(Result::unwrap), [Some(5), Some(8), None]);
         assert!(seconds("long").is_err() && seconds("-5").is_err() && seconds("5.5").is_err());
+    }
+
+    #[test]
+    fn a_float_without_a_fraction_is_an_integer() {
+        let bag = |text: &str| {
+            let fields = read(format!(r#"{{"duration":{text},"seed":{text}}}"#).as_bytes()).unwrap();
+            Bag { dialect: &PLAIN, fields, picture: None }
+        };
+        for (text, number) in [("5", 5), ("5.0", 5), ("5e0", 5), ("120.000", 120)] {
+            assert_eq!(bag(text).whole("seed", 0..=i64::MAX).unwrap(), Some(number), "{text}");
+            assert_eq!(bag(text).seconds("duration").unwrap().map(i64::from), Some(number), "{text}");
+        }
+        for wrong in ["5.5", "1e300", "9007199254740993.0", "-5.0", "[5.0]", "true"] {
+            assert!(bag(wrong).whole("seed", 0..=i64::MAX).is_err(), "{wrong}");
+            assert!(bag(wrong).seconds("duration").is_err(), "{wrong}");
+        }
     }
 }

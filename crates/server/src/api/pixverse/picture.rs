@@ -33,8 +33,9 @@ pub struct Picture {
     blobs: Blobs,
 }
 
-/// Takes a part in. One that is no picture is refused before the rest of it is read.
-pub async fn take_in(app: &App, field: &str, mut part: Field<'_>) -> Result<Picture, ApiError> {
+/// Takes a part in. One that is no picture is refused before the rest of it is read; an empty one
+/// is none: forms send every input, also those that nothing was chosen for.
+pub async fn take_in(app: &App, field: &str, mut part: Field<'_>) -> Result<Option<Picture>, ApiError> {
     let mut stage = app.engine.blobs().stage(BYTES_END - 1);
     let (mut head, mut is_known) = (Vec::with_capacity(HEAD_BYTES), false);
     while let Some(piece) = part.chunk().await.map_err(|error| unreadable(error, true))? {
@@ -52,11 +53,12 @@ pub async fn take_in(app: &App, field: &str, mut part: Field<'_>) -> Result<Pict
         })?;
     }
     match (head.is_empty(), is_known) {
-        (true, _) => Err(ApiError::bad(format!("'{field}' is empty."))),
+        (true, _) => Ok(None),
         (_, false) => Err(no_picture(field)),
         (_, true) => {
             let staged = stage.finish().await.map_err(unstored)?;
-            Ok(Picture { field: field.to_owned(), staged: Some(staged), blobs: app.engine.blobs().clone() })
+            let blobs = app.engine.blobs().clone();
+            Ok(Some(Picture { field: field.to_owned(), staged: Some(staged), blobs }))
         }
     }
 }
@@ -112,7 +114,7 @@ fn no_picture(field: &str) -> ApiError {
     ApiError::bad(format!("'{field}' must be a PNG, JPEG or WEBP picture."))
 }
 
-pub fn too_large() -> ApiError {
+fn too_large() -> ApiError {
     let message = format!("The picture must be smaller than {} MB.", BYTES_END >> 20);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }

@@ -3,7 +3,8 @@
 //! What decides what is seen and was asked by name is honoured or refused: model, duration,
 //! quality, ratio, style and template. What only steers (a negative prompt, a seed, and a ratio
 //! beside a picture, which has its own) is left out where a model cannot take it, and stands among
-//! the task's warnings: installed apps must survive that an operator chooses another model.
+//! the task's warnings: installed apps must survive that an operator chooses another model. So must
+//! a request that leaves its ratio to the app's settings and chooses a model without that ratio.
 
 use super::fields::Bag;
 use crate::{
@@ -73,7 +74,7 @@ impl Wish {
     pub fn ask(self, card: &Model, rules: &AppRules, has_picture: bool) -> Result<(Ask, Value), ApiError> {
         let duration_s = self.duration_s.unwrap_or(rules.duration_s);
         let quality = self.quality.unwrap_or_else(|| rules.quality.clone());
-        let ratio = self.ratio.clone().unwrap_or_else(|| rules.aspect_ratio.clone());
+        let ratio = self.ratio.clone().unwrap_or_else(|| usual_ratio(card, &quality, &rules.aspect_ratio));
         let model = card.id();
         if let Some((field, must)) = unfit(card, duration_s, &quality, &ratio) {
             let given = match field {
@@ -120,6 +121,13 @@ impl Wish {
         };
         Ok((ask, params))
     }
+}
+
+/// The app's ratio, or the first of a model that does not have it: nobody asked for it by name.
+fn usual_ratio(card: &Model, quality: &str, usual: &str) -> String {
+    let ratios = card.resolutions.get(quality).and_then(|ratios| ratios.as_table());
+    let first = ratios.filter(|ratios| !ratios.contains_key(usual)).and_then(|ratios| ratios.keys().next());
+    first.map_or_else(|| usual.to_owned(), Clone::clone)
 }
 
 fn within(field: &str, text: String) -> Result<String, ApiError> {

@@ -43,6 +43,12 @@ fn what_cannot_be_made_is_refused_before_the_start() {
         ("[pixverse]\nquality = \"480p\"", "Use one of 360p, 540p, 720p, 1080p"),
         ("[pixverse]\nway = \"cash\"", "Use auto, key or account"),
         ("[pixverse.apps.\"com.a\"]\nduration = 9", "app 'com.a': the model does not make its duration"),
+        ("[pixverse]\nmodel = \"v6\"\naspect_ratio = \"21:9\"", "9:16 for the account, or set the way to 'key'"),
+        (
+            "[pixverse]\nmodel = \"v6\"\naspect_ratio = \"21:9\"\nway = \"account\"",
+            "Use one of 16:9, 4:3, 1:1, 3:4, 9:16",
+        ),
+        ("[pixverse]\naspect_ratio = \"21:9\"\nway = \"key\"", "pixverse.aspect_ratio"),
         ("[pixverse.apps.\"com.a\"]\ncolour = \"red\"", "app 'com.a': there is no 'colour'"),
         ("[pixverse.apps]\n\"com.a\" = \"v6\"", "is no name:value"),
         ("[hold.projects.a]\nb = \"lost\"", "project 'a'"),
@@ -50,4 +56,10 @@ fn what_cannot_be_made_is_refused_before_the_start() {
         let said = load(vec![("pixel.toml", file)], &[]).unwrap_err();
         assert!(said.contains(says), "{file}: {said}");
     }
+}
+
+#[test]
+fn a_way_that_is_chosen_is_judged_alone() {
+    let file = "[pixverse]\nmodel = \"v6\"\naspect_ratio = \"21:9\"\nway = \"key\"";
+    assert_eq!(load(vec![("pixel.toml", file)], &[]).unwrap().usual.aspect_ratio, "21:9");
 }
