@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How soon it looks again at a parked one: its holder is a person.
 const PARKED_LOOK: Duration = Duration::from_secs(5);
 /// How long a check waits for a sign-in that it began.
-const CHECK_MAX: Duration = Duration::from_secs(110);
+const CHECK_MAX: Duration = Duration::from_secs(25);
 /// Contents that the vendor's safety system refused in a day, before the account is spared.
 const MODERATED_MAX: u32 = 3;
 const DAY_US: i64 = 86_400_000_000;
