@@ -34,9 +34,18 @@ pub struct Browser {
 #[derive(Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 enum Said {
-    SignedIn { token: String },
-    NeedsAttention { reason: String, message: String },
-    Failed { message: String },
+    SignedIn {
+        token: String,
+    },
+    NeedsAttention {
+        reason: String,
+        message: String,
+    },
+    Failed {
+        message: String,
+        #[serde(default)]
+        never_began: bool,
+    },
 }
 
 /// A child, and all that it started: none of it outlives this.
@@ -56,7 +65,7 @@ impl SignIn for Browser {
         Box::pin(async {
             let line = match timeout(PATIENCE + GRACE, self.ask(page, login)).await {
                 Ok(Ok(line)) => line,
-                Ok(Err(why)) => return Outcome::Failed(why),
+                Ok(Err(outcome)) => return outcome,
                 Err(_) => return Outcome::Failed("the browser did not end in time".to_owned()),
             };
             read(&line)
@@ -65,12 +74,14 @@ impl SignIn for Browser {
 }
 
 impl Browser {
-    async fn ask(&self, page: &Page, login: &Login) -> Result<String, String> {
-        let broken = |why: std::io::Error| format!("the browser's process cannot be used: {why}");
+    async fn ask(&self, page: &Page, login: &Login) -> Result<String, Outcome> {
+        let say = |why: std::io::Error| format!("the browser's process cannot be used: {why}");
+        let broken = |why| Outcome::Failed(say(why));
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let child = command.process_group(0).kill_on_drop(true).spawn().map_err(broken)?;
+        let child = command.process_group(0).kill_on_drop(true).spawn();
+        let child = child.map_err(|why| Outcome::NeverBegan(say(why)))?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let mut family = Family(child, group);
         if let Some(mut stdin) = family.0.stdin.take() {
@@ -84,7 +95,7 @@ impl Browser {
         }
         if line.trim().is_empty() {
             let status = family.0.wait().await.map_err(broken)?;
-            return Err(format!("the browser's process ended with {status} and said nothing"));
+            return Err(Outcome::Failed(format!("the browser's process ended with {status} and said nothing")));
         }
         // Its browser is closed in order, if it is quick about it.
         let _ended = timeout(CLOSING, family.0.wait()).await;
@@ -111,7 +122,8 @@ fn read(line: &str) -> Outcome {
         Ok(Said::SignedIn { token }) if is_token(&token) => Outcome::SignedIn(Secret::new(token)),
         Ok(Said::SignedIn { .. }) => Outcome::Failed("the browser found something that is no token".to_owned()),
         Ok(Said::NeedsAttention { reason, message }) => Outcome::NeedsAttention { word: reason, message },
-        Ok(Said::Failed { message }) => Outcome::Failed(message),
+        Ok(Said::Failed { message, never_began: true }) => Outcome::NeverBegan(message),
+        Ok(Said::Failed { message, never_began: false }) => Outcome::Failed(message),
         Err(_) => Outcome::Failed("the browser's process gave an answer that cannot be read".to_owned()),
     }
 }
@@ -156,7 +168,9 @@ mod tests {
             assert!(matches!(run(text).await, Outcome::Failed(_)), "{text}");
         }
         let gone = Browser { program: "/nowhere/pixel".into(), ..script("") };
-        assert!(matches!(gone.sign_in(&page(), &login()).await, Outcome::Failed(_)));
+        assert!(matches!(gone.sign_in(&page(), &login()).await, Outcome::NeverBegan(_)));
+        let idle = r#"echo '{"outcome":"failed","message":"no display","never_began":true}'"#;
+        assert_eq!(run(idle).await, Outcome::NeverBegan("no display".to_owned()));
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How soon it looks again at a parked one: its holder is a person.
 const PARKED_LOOK: Duration = Duration::from_secs(5);
 /// How long a check waits for a sign-in that it began.
-const CHECK_MAX: Duration = Duration::from_secs(110);
+const CHECK_MAX: Duration = Duration::from_secs(25);
 /// Contents that the vendor's safety system refused in a day, before the account is spared.
 const MODERATED_MAX: u32 = 3;
 const DAY_US: i64 = 86_400_000_000;
@@ -148,10 +148,20 @@ impl Holder {
         });
     }
 
-    /// Waits until nobody works on the session; `false` when that takes too long.
+    /// Waits until nobody works on the session; `false` when that takes too long, or the work itself
+    /// waits while the account is parked.
     async fn settled(&self) -> bool {
         let mut busy = self.0.busy.subscribe();
-        tokio::time::timeout(CHECK_MAX, busy.wait_for(|busy| !busy)).await.is_ok()
+        let settled = async {
+            // One that has just been parked is worked on for a moment more.
+            while tokio::time::timeout(LOOK, busy.wait_for(|busy| !busy)).await.is_err() {
+                if matches!(self.standing(), Standing::Parked { .. }) {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(CHECK_MAX, settled).await.unwrap_or(false)
     }
 
     fn spared(&self) -> Option<Duration> {
@@ -175,14 +185,19 @@ impl KeySource for Holder {
     }
 
     fn standing(&self) -> Standing {
+        self.state().standing.clone()
+    }
+
+    fn standing_to_pay(&self) -> Standing {
         if let Some(wait) = self.spared() {
             let why = format!(
-                "The safety system refused {MODERATED_MAX} of its requests today, and more can cost the account: it \
-                 is left alone until tomorrow."
+                "The safety system refused {MODERATED_MAX} of its requests today, and more can cost the account: \
+                 nothing new is sent with it until tomorrow."
             );
-            return Standing::Parked { why, wait };
+            // A person's check may end it sooner.
+            return Standing::Parked { why, wait: wait.min(PARKED_LOOK) };
         }
-        self.state().standing.clone()
+        self.standing()
     }
 
     fn refused(&self, serial: u64, trouble: SessionTrouble, why: &str) {
@@ -207,7 +222,7 @@ impl KeySource for Holder {
             let left = Duration::from_micros((DAY_US - moment % DAY_US).unsigned_abs());
             state.spared_until = Some(Instant::now() + left);
             let account = self.0.order.name.as_str();
-            tracing::error!(account, "ACCOUNT LEFT ALONE until tomorrow: the safety system refused {count} requests");
+            tracing::error!(account, "ACCOUNT SPARED until tomorrow: the safety system refused {count} requests");
         }
     }
 
@@ -219,7 +234,10 @@ impl KeySource for Holder {
 impl Holder {
     async fn checked(&self) -> (Verdict, String) {
         if !self.settled().await {
-            return (Verdict::Unreachable, "A sign-in is under way. Ask again in a minute.".to_owned());
+            return match self.standing() {
+                Standing::Parked { why, .. } => (Verdict::Refused, why),
+                _ => (Verdict::Unreachable, "A sign-in is under way. Ask again in a minute.".to_owned()),
+            };
         }
         {
             // A person looks at it now.

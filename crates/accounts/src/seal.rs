@@ -90,14 +90,16 @@ fn key_file(path: &Path) -> io::Result<Vec<u8>> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         other => return other,
     }
-    let mut key = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut key).map_err(|_| io::Error::other("there is no randomness"))?;
-    let draft = path.with_extension(format!("{}.tmp", std::process::id()));
+    let (mut key, mut name) = ([0; KEY_BYTES], [0; 8]);
+    let random = SystemRandom::new();
+    let drawn = random.fill(&mut key).and_then(|()| random.fill(&mut name));
+    drawn.map_err(|_| io::Error::other("there is no randomness"))?;
+    // Process ids come again, in containers at each start: what was left behind must be in nobody's way.
+    let draft = path.with_extension(format!("{:016x}.tmp", u64::from_ne_bytes(name)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
+    let written = file.write_all(&key).and_then(|()| file.sync_all());
     // Of two servers that begin at once, one makes it and the other takes it.
-    let linked = fs::hard_link(&draft, path);
+    let linked = written.and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match linked {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(why),
@@ -159,6 +161,11 @@ mod tests {
         let sealed = Sealer::open(None, folder.path()).unwrap().seal("acc", &token()).unwrap();
         assert_eq!(Sealer::open(None, folder.path()).unwrap().unseal("acc", &sealed), Some(token()));
         let path = folder.path().join(FILE);
+        fs::remove_file(&path).unwrap();
+        let left = path.with_extension(format!("{}.tmp", std::process::id()));
+        fs::write(&left, "").unwrap();
+        Sealer::open(None, folder.path()).unwrap();
+        fs::remove_file(&left).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();

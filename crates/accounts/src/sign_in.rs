@@ -37,6 +37,8 @@ pub enum Outcome {
     },
     /// The browser crashed, or took too long.
     Failed(String),
+    /// The page was not even asked for.
+    NeverBegan(String),
 }
 
 /// Signs in, once each time it is asked.

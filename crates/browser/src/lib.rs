@@ -29,6 +29,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, timeout},
 };
+use url::Url;
 
 /// Longer is no request.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -46,10 +47,11 @@ async fn attempt(
     surroundings: &Surroundings,
     interrupted: impl Future<Output = String>,
 ) -> Result<Outcome, String> {
-    let url = request.check()?;
-    let program = find::chromium(request.chromium.as_deref(), surroundings)?;
+    let (url, mut chromium) = match begin(request, surroundings) {
+        Ok(begun) => begun,
+        Err(why) => return Ok(Outcome::never_began(why)),
+    };
     let deadline = Instant::now() + Duration::from_secs(request.timeout_s);
-    let mut chromium = Chromium::launch(&program, request.headless, surroundings)?;
     let group = chromium.group();
     let result = tokio::select! {
         result = page::sign_in(&mut chromium, request, &url, deadline) => result,
@@ -60,6 +62,12 @@ async fn attempt(
     result
 }
 
+fn begin(request: &Request, surroundings: &Surroundings) -> Result<(Url, Chromium), String> {
+    let url = request.check()?;
+    let program = find::chromium(request.chromium.as_deref(), surroundings)?;
+    Ok((url, Chromium::launch(&program, request.headless, surroundings)?))
+}
+
 /// The whole life of the process.
 pub fn main(surroundings: &Surroundings) -> ExitCode {
     // A second start of logging, or a group that is there already, changes nothing.
@@ -68,7 +76,7 @@ pub fn main(surroundings: &Surroundings) -> ExitCode {
     // A dump of this process would hold the password.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let outcome = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Err(error) => Outcome::failed(format!("no threads to work with: {error}")),
+        Err(error) => Outcome::never_began(format!("no threads to work with: {error}")),
         Ok(runtime) => {
             let outcome = runtime.block_on(serve(surroundings));
             // A standard input that never ends is not waited for.
@@ -85,7 +93,10 @@ async fn serve(surroundings: &Surroundings) -> Outcome {
         let (mut terminate, mut interrupt) = signal(SignalKind::terminate())
             .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)))
             .map_err(|error| format!("cannot listen for signals: {error}"))?;
-        let request = read().await?;
+        let request = match read().await {
+            Ok(request) => request,
+            Err(why) => return Ok(Outcome::never_began(why)),
+        };
         let stopped = async move {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             "the process was told to stop".to_owned()

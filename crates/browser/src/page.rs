@@ -51,9 +51,11 @@ pub async fn sign_in(
     url: &Url,
     deadline: Instant,
 ) -> Result<Outcome, String> {
-    let target = chromium.open_page().await?;
-    let hands = Hands::on(&mut chromium.link, &target).await.map_err(|fault| fault.to_string())?;
-    let traffic = Traffic::new(&target);
+    let (target, hands) = match begin(chromium).await {
+        Ok(begun) => begun,
+        Err(why) => return Ok(Outcome::never_began(why)),
+    };
+    let traffic = Traffic::new(&target, url);
     let mut visit = Visit {
         hands,
         traffic,
@@ -71,6 +73,13 @@ pub async fn sign_in(
     };
     visit.open(deadline).await?;
     visit.stay(deadline).await.map_err(|fault| fault.to_string())
+}
+
+/// An empty page of a Chromium that works.
+async fn begin(chromium: &mut Chromium) -> Result<(String, Hands<'_>), String> {
+    let target = chromium.open_page().await?;
+    let hands = Hands::on(&mut chromium.link, &target).await.map_err(|fault| fault.to_string())?;
+    Ok((target, hands))
 }
 
 struct Visit<'a> {

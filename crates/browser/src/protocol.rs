@@ -107,6 +107,9 @@ pub enum Outcome {
     /// It may go better another time.
     Failed {
         message: String,
+        /// The page was not even asked for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        never_began: bool,
     },
 }
 
@@ -124,7 +127,11 @@ pub enum Reason {
 
 impl Outcome {
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::Failed { message: message.into() }
+        Self::Failed { message: message.into(), never_began: false }
+    }
+
+    pub fn never_began(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), never_began: true }
     }
 
     pub fn attention(reason: Reason, message: impl Into<String>) -> Self {
@@ -187,6 +194,8 @@ mod tests {
         let line = Outcome::attention(Reason::WrongPassword, "m").line();
         assert_eq!(line, r#"{"outcome":"needs_attention","reason":"wrong_password","message":"m"}"#);
         assert_eq!(Outcome::failed("a\nb").line(), r#"{"outcome":"failed","message":"a\nb"}"#);
+        let line = Outcome::never_began("m").line();
+        assert_eq!(line, r#"{"outcome":"failed","message":"m","never_began":true}"#);
         assert!(!format!("{:?}", Outcome::SignedIn { token: Secret::new("jwt") }).contains("jwt"));
     }
 }

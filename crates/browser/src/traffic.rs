@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use url::Url;
+use url::{Host, Url};
 
 /// The private endpoints of the page.
 const ENDPOINTS: &str = "/creative_platform/";
@@ -36,6 +36,8 @@ struct Call {
 #[derive(Debug, Default)]
 pub struct Traffic {
     main_frame: String,
+    /// Of the login page.
+    site: Option<Site>,
     /// Since the fields were filled: what was sent before says nothing.
     is_armed: bool,
     calls: HashMap<String, Call>,
@@ -47,8 +49,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn new(main_frame: &str) -> Self {
-        Self { main_frame: main_frame.to_owned(), ..Self::default() }
+    pub fn new(main_frame: &str, login_page: &Url) -> Self {
+        Self { main_frame: main_frame.to_owned(), site: Site::of(login_page), ..Self::default() }
     }
 
     pub fn arm(&mut self) {
@@ -100,7 +102,14 @@ impl Traffic {
 
     fn sent(&mut self, id: &str, params: &Value) {
         let request = &params["request"];
-        let Some(kind) = request["url"].as_str().and_then(kind) else { return };
+        let Some(url) = request["url"].as_str().and_then(|url| Url::parse(url).ok()) else { return };
+        // What a page sends to strangers is no token, and what they answer says nothing.
+        let is_own = self.site.as_ref().is_some_and(|site| site.has(&url));
+        let Some(kind) = kind(&url).filter(|_| is_own) else {
+            // A call that was led astray is another's as well.
+            self.calls.remove(id);
+            return;
+        };
         if !self.is_armed || request["method"] == "OPTIONS" || self.calls.len() >= CALLS_MAX {
             return;
         }
@@ -139,7 +148,8 @@ impl Traffic {
             (Kind::SignIn, 0) => {
                 let result = &envelope["Resp"]["Result"]["Token"];
                 self.refused = None;
-                self.token = self.token.take().or_else(|| plausible(result.as_str()?));
+                // Nothing is as sure: a header may be of a session before.
+                self.token = result.as_str().and_then(plausible).or_else(|| self.token.take());
             }
             (Kind::SignIn, WRONG_PASSWORD) => {
                 let message = format!("the user name or the password is wrong (ErrCode {WRONG_PASSWORD})");
@@ -154,8 +164,41 @@ impl Traffic {
     }
 }
 
-fn kind(url: &str) -> Option<Kind> {
-    let url = Url::parse(url).ok()?;
+/// Hosts of one holder.
+#[derive(Debug)]
+struct Site {
+    host: Host<String>,
+    /// The last two labels of a name.
+    domain: Option<String>,
+}
+
+impl Site {
+    fn of(url: &Url) -> Option<Self> {
+        let host = url.host()?.to_owned();
+        let domain = match &host {
+            Host::Domain(name) => {
+                let labels: Vec<&str> = name.rsplitn(3, '.').collect();
+                labels.get(1).map(|second| format!("{second}.{}", labels[0]))
+            }
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
+        Some(Self { host, domain })
+    }
+
+    fn has(&self, url: &Url) -> bool {
+        let Some(host) = url.host() else { return false };
+        let is_within = |name: &str, domain: &str| {
+            name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let is_same_site = match (&host, &self.domain) {
+            (Host::Domain(name), Some(domain)) => is_within(name, domain),
+            _ => false,
+        };
+        is_same_site || host.to_owned() == self.host
+    }
+}
+
+fn kind(url: &Url) -> Option<Kind> {
     let path = url.path();
     let kind = match path {
         path if path.ends_with(SIGN_IN) => Kind::SignIn,
@@ -179,8 +222,12 @@ mod tests {
 
     const API: &str = "https://app-api.example.org/creative_platform";
 
+    fn unarmed() -> Traffic {
+        Traffic::new("main", &Url::parse("https://app.example.org/login").unwrap())
+    }
+
     fn armed() -> Traffic {
-        let mut traffic = Traffic::new("main");
+        let mut traffic = unarmed();
         traffic.arm();
         traffic
     }
@@ -190,7 +237,11 @@ mod tests {
     }
 
     fn call(traffic: &mut Traffic, id: &str, path: &str, token: &str, body: Value) {
-        let request = json!({"url": format!("{API}{path}"), "method": "POST", "headers": {"Token": token}});
+        call_to(traffic, API, id, path, token, body);
+    }
+
+    fn call_to(traffic: &mut Traffic, base: &str, id: &str, path: &str, token: &str, body: Value) {
+        let request = json!({"url": format!("{base}{path}"), "method": "POST", "headers": {"Token": token}});
         see(traffic, "requestWillBeSent", json!({"requestId": id, "request": request}));
         see(traffic, "loadingFinished", json!({"requestId": id, "encodedDataLength": 9}));
         for id in traffic.take_answered() {
@@ -211,7 +262,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_before_the_sign_in_says_nothing() {
-        let mut traffic = Traffic::new("main");
+        let mut traffic = unarmed();
         call(&mut traffic, "1", "/user/credits", "old", json!({"ErrCode": 0}));
         assert_eq!((traffic.token(), traffic.proven()), (None, None));
         let mut traffic = armed();
@@ -231,6 +282,57 @@ mod tests {
         assert_eq!(traffic.refused(), Some(&Outcome::failed("the sign-in was answered with ErrCode 7")));
         call(&mut traffic, "3", "/login", "", json!({"ErrCode": 0, "Resp": {"Result": {"Token": "jwt"}}}));
         assert_eq!((traffic.refused(), traffic.token().map(Secret::reveal)), (None, Some("jwt")));
+    }
+
+    #[test]
+    fn calls_to_strangers_say_nothing() {
+        let found = |login_page: &str, base: &str| {
+            let mut traffic = Traffic::new("main", &Url::parse(login_page).unwrap());
+            traffic.arm();
+            let base = format!("{base}/creative_platform");
+            call_to(&mut traffic, &base, "1", "/user/credits", "jwt", json!({"ErrCode": 0}));
+            let signed_in = json!({"ErrCode": 0, "Resp": {"Result": {"Token": "jwt"}}});
+            call_to(&mut traffic, &base, "2", "/login", "", signed_in);
+            assert_eq!(traffic.token().is_some(), traffic.proven().is_some());
+            traffic.token().is_some()
+        };
+        let page = "https://app.example.org/login";
+        for own in ["https://app.example.org", "https://example.org", "https://a.b.example.org"] {
+            assert!(found(page, own), "{own}");
+        }
+        for other in ["https://badexample.org", "https://example.org.evil.net", "https://10.0.0.1", "https://org"] {
+            assert!(!found(page, other), "{other}");
+        }
+        assert!(
+            found("http://127.0.0.1:1/login", "http://127.0.0.1:2") && found("http://localhost/", "http://localhost")
+        );
+        assert!(!found("http://127.0.0.1:1/login", "http://10.0.0.1:1"), "numbers have no domain");
+        assert!(!found("http://localhost/", "http://evil.localhost"));
+    }
+
+    #[test]
+    fn a_call_that_is_led_to_strangers_says_nothing() {
+        let answered = |base: &str| {
+            let mut traffic = armed();
+            for base in [API, base] {
+                let request = json!({"url": format!("{base}/creative_platform/login"), "method": "POST"});
+                see(&mut traffic, "requestWillBeSent", json!({"requestId": "1", "request": request}));
+            }
+            see(&mut traffic, "loadingFinished", json!({"requestId": "1", "encodedDataLength": 9}));
+            traffic.take_answered().len()
+        };
+        assert_eq!((answered("https://other.example.org"), answered("https://stranger.net")), (1, 0));
+    }
+
+    #[test]
+    fn the_sign_in_s_own_token_is_taken_rather_than_one_seen() {
+        let mut traffic = armed();
+        call(&mut traffic, "1", "/account/message", "stale", json!({}));
+        call(&mut traffic, "2", "/login", "", json!({"ErrCode": 0, "Resp": {"Result": {"Token": "jwt"}}}));
+        call(&mut traffic, "3", "/account/message", "stale", json!({}));
+        assert_eq!(traffic.token().map(Secret::reveal), Some("jwt"));
+        call(&mut traffic, "4", "/login", "", json!({"ErrCode": 0, "Resp": {"Result": {"Token": ""}}}));
+        assert_eq!(traffic.token().map(Secret::reveal), Some("jwt"), "an answer without one takes none away");
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Cursor<'_> {
     }
 
     /// By what the slot's place with a key is known.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}-{}", self.run.claimed.lease.task, self.slot.first)
     }
 

@@ -22,13 +22,25 @@ impl Cursor<'_> {
             crash::point!("poll.sending");
             engine.door.send(call).await
         });
-        let (Some(share), Ok((lane, account))) = (&call.share, self.run.account()) else { return send.await };
-        let service = lane.options.accounts[account].service.as_deref().unwrap_or_default();
-        let key = self.slot.key.as_deref().unwrap_or_default();
-        let key = [&lane.options.id, service, key, &self.issued.serial.to_string(), &share.key].join("\n");
+        let (Some(share), Some(key)) = (&call.share, self.shared_as(call)) else { return send.await };
         // Where polls are made to follow faster, an answer is old sooner.
         let fresh = engine.options.poll_min.map_or(share.fresh, |poll| poll.min(share.fresh));
         engine.shared.ask(key, fresh, self.slot.accepted_at.unwrap_or_default(), send).await
+    }
+
+    /// By what the call is equal to others.
+    fn shared_as(&self, call: &HttpCall) -> Option<String> {
+        let (share, (lane, account)) = (call.share.as_ref()?, self.run.account().ok()?);
+        let service = lane.options.accounts[account].service.as_deref().unwrap_or_default();
+        let key = self.slot.key.as_deref().unwrap_or_default();
+        Some([&lane.options.id, service, key, &self.issued.serial.to_string(), &share.key].join("\n"))
+    }
+
+    /// A shared call has failed: whoever asks again must not be given that answer.
+    pub(crate) fn forget(&self, call: &HttpCall) {
+        if let Some(key) = self.shared_as(call) {
+            self.run.engine.0.shared.forget(&key);
+        }
     }
 
     /// Looks whether a link leads to anything. `None`: the slot has left.

@@ -73,7 +73,7 @@ impl Health {
     }
 
     fn standing(&self) -> Standing {
-        self.source.as_ref().map_or(Standing::Ready, |source| source.standing())
+        self.source.as_ref().map_or(Standing::Ready, |source| source.standing_to_pay())
     }
 
     /// Why it was refused, and until when it is left alone.
@@ -313,6 +313,40 @@ mod tests {
         let later = now + PLACE_KEPT;
         ring.keep_place(0, "1", later);
         assert_eq!((ring.pick("6", later).is_ok(), ring.wait(later)), (true, Duration::ZERO), "the silent have gone");
+    }
+
+    /// Its polls go on, and nothing new is to be paid for with it.
+    #[derive(Debug)]
+    struct Spared;
+
+    impl KeySource for Spared {
+        fn issued(&self) -> Option<crate::Issued> {
+            None
+        }
+
+        fn standing(&self) -> Standing {
+            Standing::Ready
+        }
+
+        fn standing_to_pay(&self) -> Standing {
+            Standing::Parked { why: "spared".to_owned(), wait: PLACE_WAIT }
+        }
+
+        fn refused(&self, _serial: u64, _trouble: pixel_core::SessionTrouble, _why: &str) {}
+
+        fn moderated(&self) {}
+
+        fn check(&self) -> futures_util::future::BoxFuture<'_, (crate::Verdict, String)> {
+            Box::pin(async { (crate::Verdict::Good, String::new()) })
+        }
+    }
+
+    #[test]
+    fn a_spared_account_takes_no_submission() {
+        let now = Instant::now();
+        let mut ring = ring(&[1]);
+        ring.0[0].source = Some(Arc::new(Spared));
+        assert_eq!((ring.pick("s", now), ring.why_parked(now).as_deref()), (Err(PLACE_WAIT), Some("spared")));
     }
 
     #[test]

@@ -27,8 +27,20 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(10);
 /// Short refusals in a row after which it is passed over as well.
 const TRIES: u32 = 3;
+/// How long a task of an alias waits at most before it looks at the other models again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const FULL: &str = "The vendor takes no more requests for now.";
+const SHUT: &str = "it takes nothing for now";
 const UNUSABLE: &str = "it cannot be used on this server any more";
+
+/// How a model that may take over stands at this moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// Its vendor takes nothing for a long time.
+    Closed,
+    Unusable,
+}
 
 /// Why a vendor takes nothing for a long time.
 pub(crate) struct Closed {
@@ -48,6 +60,13 @@ impl Lane {
     /// Why nothing more is sent for a long time: to the vendor, or with the keys of this account.
     pub(crate) fn closed(&self, account: Option<usize>) -> Option<Closed> {
         const KEYS: &[ErrorKind] = &[ErrorKind::VendorAuth, ErrorKind::VendorBalance];
+        let is_keyless = match account {
+            Some(account) => !self.has_key(account),
+            None => (0..self.options.accounts.len()).all(|account| !self.has_key(account)),
+        };
+        if is_keyless {
+            return Some(Closed { kinds: KEYS, why: "It has no key on this server any more.".to_owned() });
+        }
         let parked = |why: String| Closed { kinds: KEYS, why: format!("Its keys were refused: {why}") };
         let limited = || Closed { kinds: &[ErrorKind::RateLimited], why: FULL.to_owned() };
         match self.state() {
@@ -76,6 +95,14 @@ impl Engine {
         let card = ModelId::parse(model).and_then(|id| self.0.catalog.model(&id))?;
         let account = lane.account(card.service.as_deref().filter(|_| card.provider == vendor))?;
         lane.has_key(account).then_some((lane, account))
+    }
+
+    fn stands(&self, next: &Candidate) -> Standing {
+        match self.way(&next.vendor, &next.model) {
+            None => Standing::Unusable,
+            Some((lane, account)) if lane.closed(Some(account)).is_some() => Standing::Closed,
+            Some(_) => Standing::Open,
+        }
     }
 
     /// A new task begins with the first model whose vendor takes requests, if any does.
@@ -113,10 +140,11 @@ impl Engine {
 }
 
 impl Run {
-    /// Whether a failure with this public code leads to a model that can be used here.
+    /// Whether a failure with this public code, which waiting would mend, leads to a model that takes
+    /// requests now: there is no way back.
     fn leads(&self, code: &str) -> bool {
-        let is_usable = |next: &Candidate| self.engine.way(&next.vendor, &next.model).is_some();
-        self.claimed.fallback.as_ref().is_some_and(|all| all.follows(code) && all.next.iter().any(is_usable))
+        let is_open = |next: &Candidate| self.engine.stands(next) == Standing::Open;
+        self.claimed.fallback.as_ref().is_some_and(|all| all.follows(code) && all.next.iter().any(is_open))
     }
 
     /// A slot that was told to wait long is given up once the others were refused for good.
@@ -141,15 +169,19 @@ impl Run {
         let failure = lead(fallback, &live.work)?;
         let mut fallback = fallback.clone();
         fallback.pass(&self.claimed.model, &failure.message);
-        while let Some(next) = fallback.next.pop_front() {
-            if self.engine.way(&next.vendor, &next.model).is_some() {
-                return Some(self.moved(next, fallback, &live.work));
-            }
-            fallback.pass(&next.model, UNUSABLE);
-            let message = format!("'{}' could not take over: {UNUSABLE}.", next.model);
+        // One that takes requests now goes before those that have to be waited for.
+        let standings: Vec<Standing> = fallback.next.iter().map(|next| self.engine.stands(next)).collect();
+        let best = |standing| standings.iter().position(|one| *one == standing);
+        let chosen = best(Standing::Open).or_else(|| best(Standing::Closed)).unwrap_or(standings.len());
+        for standing in &standings[..chosen] {
+            let next = fallback.next.pop_front()?;
+            let why = if *standing == Standing::Closed { SHUT } else { UNUSABLE };
+            fallback.pass(&next.model, why);
+            let message = format!("'{}' could not take over: {why}.", next.model);
             live.work.warnings.push(Warning::new("model", message));
         }
-        None
+        let next = fallback.next.pop_front()?;
+        Some(self.moved(next, fallback, &live.work))
     }
 
     fn moved(&self, next: Candidate, fallback: Fallback, before: &Work) -> Moved {
@@ -192,7 +224,9 @@ impl Cursor<'_> {
     pub(crate) async fn wait_or_pass(&mut self, error: &Error, hint: Option<Duration>) -> Result<Left, Stop> {
         let is_long = hint.is_some_and(|hint| hint > LONG) || self.slot.tries + 1 >= TRIES;
         if !is_long || !self.run.leads(error.kind.code()) {
-            return self.try_again(hint).await;
+            let follows = self.run.claimed.fallback.as_ref().is_some_and(|all| all.follows(error.kind.code()));
+            // Who waits by itself is not seen by others: it looks again whether another model is open.
+            return self.try_again(hint.map(|hint| if follows { hint.min(LOOK_AGAIN) } else { hint })).await;
         }
         self.slot.tries += 1;
         let wait = hint.unwrap_or_else(|| waits::retry(self.slot.tries));
@@ -218,6 +252,9 @@ impl Cursor<'_> {
     /// of them decides.
     async fn pass(&mut self, error: &Error, due: Stamp) -> Result<Left, Stop> {
         self.slot.due = due;
+        if let Ok((lane, account)) = self.run.account() {
+            lane.leave_place(account, &self.place());
+        }
         let (at, slot, extras) = (self.at, self.slot.clone(), std::mem::take(&mut self.extras));
         let failure = Failure::new(error.kind, error.message.clone());
         self.run.write_pass(at, slot, extras, failure).await?;
@@ -228,13 +265,19 @@ impl Cursor<'_> {
     /// with this one's vendor finds anything.
     pub(crate) fn may_have_moved(&self) -> bool {
         let has_next = self.run.claimed.fallback.as_ref().is_some_and(|fallback| !fallback.next.is_empty());
-        let could = self.slot.accepted_at.is_none() && !self.slot.was_unclear;
+        // What was accepted or unclear before the backup held the whole task back.
+        let was_clear = |slot: &Slot| slot.accepted_at.is_none() && !slot.was_unclear && slot.round == 0;
+        let could = self.run.live().work.slots.iter().all(was_clear) && was_clear(&self.slot);
         has_next && could && self.slot.doubt.is_some() && !self.run.lane().is_ok_and(Lane::is_free)
     }
 
     pub(crate) async fn hold_moved(&mut self, since: Stamp) -> Result<Left, Stop> {
         match self.slot.state.clone() {
-            SlotState::Sending { sent, mark } => self.hold(sent, mark, &crate::doubt::why(since)).await,
+            SlotState::Sending { sent, mark } => {
+                let why = crate::doubt::why(since);
+                self.outcome(&sent, "unknown", Some(why.clone()));
+                self.hold(sent, mark, &why).await
+            }
             _ => self.hold_unasked(since).await,
         }
     }

@@ -26,6 +26,11 @@ pub trait KeySource: Send + Sync + fmt::Debug {
 
     fn standing(&self) -> Standing;
 
+    /// The same for what is paid for, which may have to wait while polls go on.
+    fn standing_to_pay(&self) -> Standing {
+        self.standing()
+    }
+
     /// The vendor did not take the credential with this serial number. One that was replaced
     /// meanwhile says nothing; otherwise it is renewed once for all who report it, or parked.
     fn refused(&self, serial: u64, trouble: SessionTrouble, why: &str);
@@ -81,8 +86,9 @@ impl Run {
 
 impl Cursor<'_> {
     /// Looks whether the slot's key has a credential now. `Some`: it has none, and the slot has left.
-    pub(crate) async fn await_session(&mut self) -> Result<Option<Left>, Stop> {
-        let standing = self.run.source(&self.slot).map_or(Standing::Ready, KeySource::standing);
+    pub(crate) async fn await_session(&mut self, is_paid: bool) -> Result<Option<Left>, Stop> {
+        let standing = if is_paid { KeySource::standing_to_pay } else { KeySource::standing };
+        let standing = self.run.source(&self.slot).map_or(Standing::Ready, standing);
         if standing == Standing::Ready {
             return Ok(None);
         }

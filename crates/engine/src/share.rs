@@ -55,6 +55,11 @@ impl Room {
         sent
     }
 
+    /// What was answered is of no use to whoever asks next.
+    pub(crate) fn forget(&self, key: &str) {
+        self.entries().retain(|other, entry| other != key || !entry.answer.initialized());
+    }
+
     fn enter(&self, key: &str, fresh: Duration, since: Stamp) -> Option<Arc<OnceCell<Sent>>> {
         let moment = Instant::now();
         let mut entries = self.entries();
@@ -138,6 +143,21 @@ mod tests {
         );
         assert!(dropped.is_err());
         assert_eq!(next, 201);
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_asked_anew_and_a_call_under_way_goes_on() {
+        let (room, vendor) = (Room::default(), Vendor::default());
+        assert_eq!(ask(&room, &vendor, "list", LONG, EVER).await, 200);
+        assert_eq!(ask(&room, &vendor, "other", LONG, EVER).await, 201);
+        room.forget("list");
+        let (first, (), second) = tokio::join!(
+            ask(&room, &vendor, "list", LONG, EVER),
+            async { room.forget("list") },
+            ask(&room, &vendor, "list", LONG, EVER)
+        );
+        assert_eq!((first, second), (202, 202));
+        assert_eq!(ask(&room, &vendor, "other", LONG, EVER).await, 201);
     }
 
     #[tokio::test]

@@ -145,7 +145,8 @@ impl Cursor<'_> {
 
     /// Carries one call out. `None`: the slot has left.
     async fn carry(&mut self, call: Call, mark: Mark) -> Result<Option<Next>, Stop> {
-        if !matches!(call, Call::Local(_)) && self.await_session().await?.is_some() {
+        let is_paid = matches!(&call, Call::Http(call) if call.repeat.is_paid());
+        if !matches!(call, Call::Local(_)) && self.await_session(is_paid).await?.is_some() {
             return Ok(None);
         }
         match call {
@@ -166,7 +167,11 @@ impl Cursor<'_> {
             Sent::Answer(answer) => {
                 lane.iter().for_each(|lane| lane.answered());
                 let is_refusal = (400..500).contains(&answer.status);
+                let is_success = answer.is_success();
                 let asked = self.ask_next(&mark, &Reply::Answer(answer));
+                if asked.is_err() || !is_success {
+                    self.forget(call);
+                }
                 if let Some(wait) = asked.as_ref().err().and_then(|error| self.tell_session(error)) {
                     return self.leave_until(now().plus(wait)).await.map(|_| None);
                 }

@@ -113,13 +113,19 @@ impl Run {
         self.write(at, slot, Extras::default(), true).await
     }
 
-    /// Passes the model over: fails every slot, unless others than this one are being driven.
+    /// Passes the model over: fails every slot, unless others than this one are being driven, or one
+    /// has failed in a way that keeps the task here.
     pub(crate) async fn write_pass(&self, at: usize, slot: Slot, extras: Extras, why: Failure) -> Result<(), Stop> {
+        let fallback = self.claimed.fallback.as_ref();
         let edit = |live: &mut Live| {
             live.work.slots[at] = slot;
             live.driven[at] = false;
             live.active -= 1;
-            if live.active == 0 && live.work.is_clear() {
+            let leads = |slot: &Slot| match &slot.state {
+                SlotState::Failed { failure } => fallback.is_some_and(|all| all.follows(&failure.code)),
+                state => !state.is_over(),
+            };
+            if live.active == 0 && live.work.is_clear() && live.work.slots.iter().all(leads) {
                 let open = live.work.slots.iter_mut().filter(|slot| !slot.state.is_over());
                 open.for_each(|slot| slot.state = SlotState::Failed { failure: why.clone() });
             }

@@ -59,12 +59,26 @@ pub enum Turn {
 /// What can be written of accounts.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Enrol { vendor: String, name: String, config: String },
-    Seek { lease_us: i64, gap_us: i64, a_day: i64 },
+    Enrol {
+        vendor: String,
+        name: String,
+        config: String,
+    },
+    Seek {
+        lease_us: i64,
+        gap_us: i64,
+        a_day: i64,
+    },
     Token(String),
-    Park { serial: i64, word: String, message: String },
+    Park {
+        serial: i64,
+        word: String,
+        message: String,
+    },
     Lift,
     Release,
+    /// Released, and not counted.
+    Unused,
 }
 
 /// What came of a change.
@@ -91,6 +105,11 @@ pub(crate) async fn apply(conn: &mut Conn, id: &str, change: &Change) -> DbResul
         }
         Change::Lift => Changed::Row(Box::new(set(conn, id, "parked = NULL, message = NULL", vec![]).await?), false),
         Change::Release => Changed::Row(Box::new(set(conn, id, "lease_until = 0", vec![]).await?), false),
+        Change::Unused => {
+            // Of another day than the count's, it changes nothing: that begins anew.
+            const SET: &str = "sign_ins = CASE WHEN sign_ins > 0 THEN sign_ins - 1 ELSE 0 END, lease_until = 0";
+            Changed::Row(Box::new(set(conn, id, SET, vec![]).await?), false)
+        }
     };
     Ok(Out::Account(done))
 }
@@ -195,7 +214,7 @@ impl Store {
         Ok(one(self.pool(), id).await?)
     }
 
-    /// Takes the right to sign in, which counts as a sign-in whatever comes of it.
+    /// Takes the right to sign in, which counts as a sign-in unless it is given back unused.
     pub async fn seek_sign_in(&self, id: &str, limits: SignInLimits) -> Result<Turn, StoreError> {
         let (lease_us, gap_us) = (micros(limits.lease), micros(limits.gap));
         match self.change(id, Change::Seek { lease_us, gap_us, a_day: limits.a_day.into() }).await? {
@@ -222,6 +241,11 @@ impl Store {
     /// Gives the right to sign in back; nothing came of it.
     pub async fn release_account(&self, id: &str) -> Result<AccountRow, StoreError> {
         self.changed(id, Change::Release).await
+    }
+
+    /// Gives the right to sign in back: nothing was asked for with it, so only the gap counts.
+    pub async fn return_sign_in(&self, id: &str) -> Result<AccountRow, StoreError> {
+        self.changed(id, Change::Unused).await
     }
 }
 

@@ -465,9 +465,15 @@ async fn an_account_is_signed_in_to_by_one_server_and_seldom(rig: &Rig) {
         let turn = store.seek_sign_in("acc", LIMITS).await.unwrap();
         (turn == Turn::Granted).then_some(())
     };
-    for _ in 0..2 {
+    for is_used in [true, false, false, true] {
         pixel_testkit::wait::until("the gap has passed", Duration::from_secs(5), again).await;
-        store.release_account("acc").await.unwrap();
+        let row = match is_used {
+            true => store.release_account("acc").await.unwrap(),
+            false => store.return_sign_in("acc").await.unwrap(),
+        };
+        assert!(!row.is_signing_in);
+        let turn = store.seek_sign_in("acc", slow).await.unwrap();
+        assert!(matches!(turn, Turn::Later(_)), "a minute apart, used or not: {turn:?}");
     }
     let fresh = SignInLimits { gap: Duration::ZERO, ..LIMITS };
     let turn = store.seek_sign_in("acc", fresh).await.unwrap();

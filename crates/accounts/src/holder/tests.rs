@@ -4,7 +4,7 @@ use super::*;
 use crate::sign_in::Outcome;
 use pixel_core::{Error, ErrorKind};
 use pixel_store::{AccountRow, Options};
-use pixel_testkit::wait;
+use pixel_testkit::{postgres::Cluster, wait};
 use std::{collections::BTreeSet, path::Path};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -78,8 +78,15 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path()).await;
+        let store = open(folder.path(), None).await;
         Self { folder, store, script: Arc::default() }
+    }
+
+    /// Another server of the same database, with a key of its own.
+    async fn beside(&self, database_url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), Some(database_url.to_owned())).await;
+        Self { folder, store, script: Arc::clone(&self.script) }
     }
 
     fn start(&self, login: Login) -> Holder {
@@ -87,6 +94,10 @@ impl Rig {
     }
 
     fn start_with(&self, login: Login, limits: SignInLimits) -> Holder {
+        self.start_on(true, login, limits)
+    }
+
+    fn start_on(&self, headless: bool, login: Login, limits: SignInLimits) -> Holder {
         let office = Office {
             store: self.store.clone(),
             sealer: Arc::new(Sealer::open(None, self.folder.path()).unwrap()),
@@ -95,7 +106,7 @@ impl Rig {
             limits,
             stopping: CancellationToken::new(),
         };
-        let page = Page { login_url: "http://127.0.0.1:9/login".to_owned(), headless: true, chromium: None };
+        let page = Page { login_url: "http://127.0.0.1:9/login".to_owned(), headless, chromium: None };
         let (id, vendor, name) = ("acc".to_owned(), "acme".to_owned(), "ACME_EMAIL".to_owned());
         Holder::start(office, Order { id, vendor, name, login, page })
     }
@@ -105,8 +116,8 @@ impl Rig {
     }
 }
 
-async fn open(data: &Path) -> Store {
-    let options = Options { data: data.to_owned(), database_url: None, pool_size: 2, lease: Duration::from_secs(5) };
+async fn open(data: &Path, database_url: Option<String>) -> Store {
+    let options = Options { data: data.to_owned(), database_url, pool_size: 2, lease: Duration::from_secs(5) };
     Store::open(&options).await.unwrap()
 }
 
@@ -206,6 +217,22 @@ async fn a_sign_in_by_another_server_is_no_eviction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_read_the_token_parks_for_itself_alone() {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let rig = Rig::new().await;
+    let (here, there) = (rig.beside(&url).await, rig.beside(&url).await);
+    let good = here.start(login());
+    ready(&good).await;
+    let row = here.row().await;
+    let blind = there.start(login());
+    assert!(parked(&blind).await.contains("another key"));
+    let same = here.row().await;
+    assert_eq!((same.parked, same.serial, same.token), (None, row.serial, row.token), "nothing is written");
+    assert_eq!((good.standing(), rig.script.sign_ins()), (Standing::Ready, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_needs_a_person_parks_and_is_tried_once() {
     let rig = Rig::new().await;
     let message = "It asks for a code sent to holder@example.org.".to_owned();
@@ -227,6 +254,8 @@ async fn a_browser_that_fails_is_started_again_within_the_limits() {
     let why = parked(&holder).await;
     assert!(why.contains("3 sign-ins today"), "{why}");
     assert_eq!(rig.script.sign_ins(), 3);
+    let checked = tokio::time::timeout(LIMIT, holder.check()).await.expect("no wait for tomorrow");
+    assert_eq!(checked, (Verdict::Refused, why), "not that a sign-in is under way");
 
     let slow = Rig::new().await;
     slow.script.told().outcomes = vec![failed()];
@@ -236,6 +265,22 @@ async fn a_browser_that_fails_is_started_again_within_the_limits() {
     tokio::time::sleep(LOOK * 2).await;
     assert_eq!((slow.script.sign_ins(), holder.issued().is_some()), (1, false), "a minute apart");
     assert!(matches!(holder.standing(), Standing::Renewing(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_never_began_is_none_of_the_three() {
+    let rig = Rig::new().await;
+    let idle = || Outcome::NeverBegan("there is no Chromium on this machine".to_owned());
+    rig.script.told().outcomes = (0..5).map(|_| idle()).collect();
+    let holder = rig.start(login());
+    assert_eq!((token_of(&ready(&holder).await), rig.script.sign_ins()), ("planted-token-6", 6));
+
+    let slow = Rig::new().await;
+    slow.script.told().outcomes = vec![idle()];
+    let holder = slow.start_with(login(), SignInLimits { gap: Duration::from_secs(60), ..LIMITS });
+    assert!(parked(&holder).await.contains("no Chromium"));
+    tokio::time::sleep(LOOK * 2).await;
+    assert!(parked(&holder).await.contains("no Chromium") && slow.script.sign_ins() == 1, "a minute apart");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,14 +300,36 @@ async fn a_pasted_token_needs_no_browser_and_a_newer_one_replaces_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_pasted_token_is_not_taken_for_a_new_one() {
+    let rig = Rig::new().await;
+    rig.script.told().good = ["pasted-1".to_owned()].into();
+    let both = |token: &str| Login { token: Some(Secret::new(token)), ..login() };
+    let holder = rig.start(both("pasted-1"));
+    let old = ready(&holder).await;
+    rig.script.end_all(SessionTrouble::Expired);
+    holder.refused(old.serial, SessionTrouble::Expired, "over");
+    let new = ready(&holder).await;
+    assert_eq!((token_of(&old), token_of(&new)), ("pasted-1", "planted-token-1"));
+    let shown = rig.start_on(false, both("pasted-1"), LIMITS);
+    let kept = ready(&shown).await;
+    assert_eq!((token_of(&kept), kept.serial), ("planted-token-1", new.serial));
+    rig.script.told().good = ["pasted-2".to_owned()].into();
+    assert_eq!(token_of(&ready(&rig.start_on(false, both("pasted-2"), LIMITS)).await), "pasted-2");
+    assert_eq!(rig.script.sign_ins(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_refusals_of_contents_in_a_day_spare_the_account() {
     let rig = Rig::new().await;
     let holder = rig.start(login());
     ready(&holder).await;
     (0..2).for_each(|_| holder.moderated());
-    assert_eq!(holder.standing(), Standing::Ready);
+    assert_eq!(holder.standing_to_pay(), Standing::Ready);
     holder.moderated();
-    assert!(parked(&holder).await.contains("until tomorrow"));
+    let spared = holder.standing_to_pay();
+    let is_told = |why: &str, wait: Duration| why.contains("until tomorrow") && wait <= PARKED_LOOK;
+    assert!(matches!(&spared, Standing::Parked { why, wait } if is_told(why, *wait)), "{spared:?}");
+    assert_eq!(holder.standing(), Standing::Ready, "what was accepted is asked for");
     assert_eq!(holder.check().await.0, Verdict::Good, "a person has looked at it");
-    assert_eq!(holder.standing(), Standing::Ready);
+    assert_eq!(holder.standing_to_pay(), Standing::Ready);
 }

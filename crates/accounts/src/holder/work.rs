@@ -24,8 +24,8 @@ const BLOCKED: &str = "The vendor wants to see a person. Open its page in a brow
 const SEALED: &str = "The stored token was sealed with another key. Set the same PIXEL_SECRET on every server, or ask \
                       for the check of this provider (POST /api/v1/providers/{id}/check) to sign in again.";
 
-/// A restart does not lift these: what ended the session may still want it.
-const STAYS: [&str; 2] = ["evicted", "sealed"];
+/// A restart does not lift this: who ended the session may still want it.
+const STAYS: &str = "evicted";
 
 /// What a trial says of a token.
 enum Said {
@@ -49,8 +49,8 @@ impl Holder {
         let (office, order) = (&self.0.office, &self.0.order);
         let text = |secret: &Option<Secret>| secret.as_ref().map_or("", Secret::reveal).to_owned();
         let login = [&order.login.username, &order.login.password, &order.login.token].map(text);
-        let headless = order.page.headless.to_string();
-        let config = office.sealer.fingerprint(&[&login[0], &login[1], &login[2], &headless]);
+        // Of the login alone: whatever else changes makes no old pasted token a new one.
+        let config = office.sealer.fingerprint(&login.each_ref().map(String::as_str));
         let enrol = || office.store.enrol_account(&order.id, &order.vendor, &order.name, &config);
         let (row, is_other) = self.patiently(enrol).await;
         let stored = row.token.as_deref().and_then(|sealed| office.sealer.unseal(&order.id, sealed));
@@ -60,10 +60,14 @@ impl Holder {
             }
             (_, Some(token)) => self.issue(&token, row.serial),
             // Another server holds what this one cannot read: to sign in would end its session.
-            (_, None) if row.token.is_some() && office.store.is_shared() => return self.park("sealed", SEALED).await,
+            // It may be this one's key that is wrong, so the row, and with it the others, are left alone.
+            (_, None) if row.token.is_some() && office.store.is_shared() => {
+                tracing::error!(account = order.name, why = SEALED, "ACCOUNT PARKED on this server");
+                return self.stand(Standing::Parked { why: SEALED.to_owned(), wait: PARKED_LOOK });
+            }
             _ => {}
         }
-        let stays = row.parked.as_deref().is_some_and(|word| STAYS.contains(&word));
+        let stays = row.parked.as_deref() == Some(STAYS);
         let said = match self.token() {
             Some((token, _)) => self.try_token(&token).await,
             None => Said::Trouble(SessionTrouble::Expired, String::new()),
@@ -144,6 +148,7 @@ impl Holder {
     async fn sign_in(&self) -> bool {
         let (office, order) = (&self.0.office, &self.0.order);
         tracing::info!(account = order.name, "signing in with a browser");
+        self.stand(Standing::Renewing(LOOK));
         match office.sign_in.sign_in(&order.page, &order.login).await {
             Outcome::SignedIn(token) => {
                 let row = self.keep(&token).await;
@@ -169,6 +174,14 @@ impl Holder {
                 self.patiently(|| office.store.release_account(&order.id)).await;
                 false
             }
+            Outcome::NeverBegan(why) => {
+                let why = self.masked(&why);
+                tracing::error!(account = order.name, why, "ACCOUNT PARKED: the sign-in cannot begin here");
+                self.patiently(|| office.store.return_sign_in(&order.id)).await;
+                let why = format!("The sign-in cannot begin on this server, which tries again by itself: {why}");
+                self.stand(Standing::Parked { why, wait: PARKED_LOOK });
+                false
+            }
         }
     }
 
@@ -181,13 +194,17 @@ impl Holder {
     }
 
     async fn wait_for_turn(&self, wait: Duration) {
+        let is_parked = matches!(self.state().standing, Standing::Parked { .. });
         if wait < LONG {
-            self.stand(Standing::Renewing(wait.min(PARKED_LOOK)));
+            // A sign-in that could not begin still stands for why.
+            if !is_parked {
+                self.stand(Standing::Renewing(wait.min(PARKED_LOOK)));
+            }
             return tokio::time::sleep(wait.min(LOOK)).await;
         }
         let a_day = self.0.office.limits.a_day;
         let why = format!("There were {a_day} sign-ins today, which is the most; the next may come tomorrow.");
-        if !matches!(self.state().standing, Standing::Parked { .. }) {
+        if !is_parked {
             tracing::error!(account = self.0.order.name, why, "ACCOUNT PARKED");
         }
         self.stand(Standing::Parked { why, wait: PARKED_LOOK });

@@ -79,7 +79,14 @@ fn assert_attention(outcome: &Outcome, expected: Reason) {
 
 #[track_caller]
 fn assert_failed(outcome: &Outcome, words: &str) {
-    assert!(matches!(outcome, Outcome::Failed { message } if message.contains(words)), "{outcome:?}");
+    let is_so = matches!(outcome, Outcome::Failed { message, never_began: false } if message.contains(words));
+    assert!(is_so, "{outcome:?}");
+}
+
+#[track_caller]
+fn assert_never_began(outcome: &Outcome, words: &str) {
+    let is_so = matches!(outcome, Outcome::Failed { message, never_began: true } if message.contains(words));
+    assert!(is_so, "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,14 +192,16 @@ async fn a_chromium_that_dies_leaves_nothing() {
     let page = Page::open().await;
     let stop = Arc::new(AtomicBool::new(false));
     let watcher = thread::spawn({
-        let (stop, mark) = (Arc::clone(&stop), format!("pixel-browser-{}-", std::process::id()));
+        let (stop, is_asked) = (Arc::clone(&stop), Arc::clone(&page.is_asked));
+        let mark = format!("pixel-browser-{}-", std::process::id());
         move || {
             look_at_children(&stop, |process| {
                 let words = fs::read(process.join("cmdline")).unwrap_or_default();
                 let words = String::from_utf8_lossy(&words).into_owned();
-                // Chromium itself, once it has a page: neither the shell before it nor a helper.
+                // Chromium itself, once it opens the page: neither the shell before it nor a helper.
                 let is_browser = words.contains("--remote-debugging-pipe") && !words.starts_with("/bin/sh");
-                if is_browser && words.contains(&mark) && !words.contains("--type=") && has_renderer(&mark) {
+                let is_browser = is_browser && words.contains(&mark) && !words.contains("--type=");
+                if is_browser && is_asked.load(Ordering::Relaxed) {
                     let id = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
                     let id = rustix::process::Pid::from_raw(id).unwrap();
                     let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
@@ -204,12 +213,6 @@ async fn a_chromium_that_dies_leaves_nothing() {
     stop.store(true, Ordering::Relaxed);
     watcher.join().unwrap();
     assert_failed(&outcome, "Chromium ended before the sign-in did");
-}
-
-fn has_renderer(mark: &str) -> bool {
-    let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    let mut words = entries.map(|words| String::from_utf8_lossy(&words).into_owned());
-    words.any(|words| words.contains("--type=renderer") && words.contains(mark))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +252,7 @@ async fn with_a_window_the_holder_presses() {
     let page = Page::open().await;
     let shown = json!({"headless": false});
     let outcome = sign_in(request(&page.url("holder"), &shown), &surroundings()).await;
-    assert_failed(&outcome, "needs a display");
+    assert_never_began(&outcome, "needs a display");
 
     let mut screen = Command::new("Xvfb");
     screen.args(["-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"]);
@@ -282,9 +285,9 @@ async fn what_cannot_begin_says_why() {
     let page = Page::open().await;
     let nowhere = Surroundings::default();
     let outcome = attempt_in(&nowhere, &page, "english", json!({})).await;
-    assert_failed(&outcome, "install the package chromium");
-    assert_failed(&attempt(&page, "english", json!({"chromium": "/bin/false"})).await, "does not start");
-    assert_failed(&attempt(&page, "english", json!({"timeout_s": 0})).await, "timeout_s");
+    assert_never_began(&outcome, "install the package chromium");
+    assert_never_began(&attempt(&page, "english", json!({"chromium": "/bin/false"})).await, "does not start");
+    assert_never_began(&attempt(&page, "english", json!({"timeout_s": 0})).await, "timeout_s");
     let outcome = sign_in(request("http://127.0.0.1:1/login", &json!({})), &surroundings()).await;
     assert_failed(&outcome, "cannot be opened: net::ERR_");
 }

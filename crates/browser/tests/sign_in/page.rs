@@ -1,7 +1,7 @@
 //! A page on loopback, in as many kinds as a browser may meet.
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, State},
     http::{HeaderMap, StatusCode, Uri},
     response::{Html, IntoResponse, Redirect, Response},
@@ -10,7 +10,10 @@ use axum::{
 use serde_json::{Value, json};
 use std::{
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::net::TcpListener;
 
@@ -25,22 +28,25 @@ pub type Seen = Arc<Mutex<Vec<String>>>;
 pub struct Page {
     base: String,
     pub seen: Seen,
+    /// Whether a login page was asked for.
+    pub is_asked: Arc<AtomicBool>,
 }
 
 impl Page {
     pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Seen::default();
+        let (seen, is_asked) = (Seen::default(), Arc::<AtomicBool>::default());
         let router = Router::new()
             .route("/{kind}/login", get(login_page))
             .route("/create/image-text", get(caller))
             .route("/creative_platform/login", post(sign_in))
             .route("/creative_platform/user/credits", get(credits))
             .route("/creative_platform/account/message", get(|| async { Json(json!({"ErrCode": 0})) }))
+            .layer(Extension(Arc::clone(&is_asked)))
             .with_state(Arc::clone(&seen));
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { base, seen }
+        Self { base, seen, is_asked }
     }
 
     pub fn url(&self, kind: &str) -> String {
@@ -52,7 +58,13 @@ impl Page {
     }
 }
 
-async fn login_page(Path(kind): Path<String>, headers: HeaderMap, uri: Uri) -> Response {
+async fn login_page(
+    Path(kind): Path<String>,
+    Extension(is_asked): Extension<Arc<AtomicBool>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
+    is_asked.store(true, Ordering::Relaxed);
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     match kind.as_str() {
         "edge" => return (StatusCode::FORBIDDEN, Html("<h1>Attention Required</h1>")).into_response(),

@@ -116,7 +116,12 @@ impl Takers<'_> {
             next: all.collect(),
         });
         let served_by = self.alias.map(|_| first.model.clone());
-        Ok(Planned { served_by, first, fallback: fallback.filter(|fallback| !fallback.next.is_empty()), work })
+        Ok(Planned {
+            served_by,
+            first,
+            fallback: fallback.filter(|fallback| !fallback.next.is_empty() && !fallback.on.is_empty()),
+            work,
+        })
     }
 
     fn candidate(&self, taker: Taker<'_>) -> Result<Candidate, ApiError> {

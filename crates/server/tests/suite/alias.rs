@@ -30,6 +30,7 @@ on_sqlite!(
     who_cannot_take_a_request_is_left_out,
     several_submissions_move_together_or_not_at_all,
     a_vendor_that_is_away_is_passed_over,
+    nobody_moves_to_a_vendor_that_is_closed_itself,
     weights_decide_among_equals,
     a_sample_is_no_member,
 );
@@ -431,6 +432,26 @@ async fn a_vendor_that_is_away_is_passed_over(rig: Rig) {
     let task = client.end_of(&id, SOON).await;
     assert_eq!((served(&task), world.accepted(&mark)), (("completed", SECOND), (0, 1)), "{task:#}");
     assert!(told(&task)[0].contains("could not be reached"), "{task:#}");
+}
+
+async fn nobody_moves_to_a_vendor_that_is_closed_itself(rig: Rig) {
+    let world = World::new();
+    write(&rig, &alias([FIRST, SECOND], ""));
+    let server = world.attach(rig.server()).start().await;
+    let client = server.client();
+    let mark = stub::marker();
+    world.second.script(&mark, small(Script::submits([Submit::BadKey])));
+    let id = client.create("image", &picture(SECOND, &mark)).await;
+    assert_eq!(failure(&client.end_of(&id, SOON).await), "vendor_auth");
+    // Its only key is set aside, and there is no way back: the task waits where it is.
+    let (id, mark) = world.ask(&client, [Submit::RateLimited(Some("12"))]).await;
+    let task = client.end_of(&id, SOON).await;
+    assert_eq!((served(&task), world.received(&mark)), (("completed", FIRST), (2, 0)), "{task:#}");
+    // A refusal for good does lead on: the next model's own end is the task's.
+    let (id, mark) = world.ask(&client, [Submit::BadParameter]).await;
+    let moved = || async { (served(&client.task(&id).await).1 == SECOND).then_some(()) };
+    wait::until("move", SOON, moved).await;
+    assert_eq!(world.received(&mark), (1, 0));
 }
 
 async fn weights_decide_among_equals(rig: Rig) {

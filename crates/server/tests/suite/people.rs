@@ -12,7 +12,7 @@ use pixel_testkit::{
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
-on_both!(twenty_tasks_outlive_their_session);
+on_both!(twenty_tasks_outlive_their_session, mobile_apps_reach_the_account);
 on_sqlite!(
     a_browser_signs_in_once_and_a_picture_becomes_a_clip,
     a_sign_in_elsewhere_parks_the_account_until_its_holder_agrees,
@@ -140,6 +140,42 @@ async fn twenty_tasks_outlive_their_session(rig: Rig) {
     assert!(lists * 5 < rows, "{lists} lists told {rows} times how a clip stands");
     assert_eq!(stub.violations(), Vec::<String>::new());
     nothing_shows(&rig, &server, &[stub::PASSWORD, SEAL, &token, token.rsplit('.').next().unwrap_or_default()]);
+}
+
+/// The key goes first, unless the app's setting says otherwise; without a key the account answers.
+async fn mobile_apps_reach_the_account(rig: Rig) {
+    let stub = Stub::start();
+    let token = signed_in(&stub).await;
+    let file = rig.folder().join("apps.toml");
+    std::fs::write(&file, "[pixverse.apps.\"com.example.own\"]\nway = \"account\"\n").expect("a file");
+    let launch = account(&rig, &stub).env("PIXVERSE_TOKEN", &token).env("PIXVERSE_API_KEY", stub::KEY);
+    let mut server = launch.arg("--config").arg(&file).start().await;
+    stands(&server.client(), "ready").await;
+    let form_of = |mark: String| stub.simulator().entries(Some(&mark), None)[0].form.clone();
+    let by_key = video(&server.client(), "com.example.any").await;
+    let by_account = video(&server.client(), "com.example.own").await;
+    assert_ne!(form_of(by_key), "t2v", "the platform's key goes first");
+    assert_eq!(form_of(by_account), "t2v", "the app's setting says so");
+    server.relaunch(|launch| launch.env("PIXVERSE_API_KEY", "")).await;
+    stands(&server.client(), "ready").await;
+    let by_account = video(&server.client(), "com.example.any").await;
+    assert_eq!(form_of(by_account), "t2v", "there is no key");
+    assert_eq!(stub.violations(), Vec::<String>::new());
+}
+
+/// A clip for a mobile app, until its address is told; the mark of its prompt.
+async fn video(client: &Client, app: &str) -> String {
+    let mark = stub::marker();
+    let body = json!({ "prompt": format!("waves {mark}"), "app_bundle_id": app, "apphud_user_id": "u1" });
+    let made = client.post("/text2video", &body).await.json();
+    let number = made["video_id"].as_i64().unwrap_or_else(|| panic!("no number: {made}"));
+    let path = format!("/get_status?video_id={number}&app_bundle_id={app}&apphud_user_id=u1");
+    let url = wait::until("the clip's address", SOON * 2, || async {
+        client.get(&path).await.json()["url"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(client.get(&url).await.bytes.get(4..8), Some(&b"ftyp"[..]));
+    mark
 }
 
 async fn a_browser_signs_in_once_and_a_picture_becomes_a_clip(rig: Rig) {

@@ -347,7 +347,10 @@ mod tests {
             (text(403, page), Some(SessionTrouble::Blocked)),
             (text(503, page), Some(SessionTrouble::Blocked)),
             (text(200, "<html>please sign in</html>"), Some(SessionTrouble::Blocked)),
+            (text(403, "error code: 1020"), Some(SessionTrouble::Blocked)),
+            (text(200, "<!-- guard --><html>"), Some(SessionTrouble::Blocked)),
             (text(502, page), None),
+            (text(502, "upstream is away"), None),
             (text(503, "upstream is away"), None),
         ] {
             let mark = json!({ "video_id": "7", "since": SINCE.0 });

@@ -47,8 +47,8 @@ const SESSIONS: [(&str, SessionTrouble); 4] = [
 const WAITS: [(&str, Duration); 2] = [("500044", Duration::from_secs(10)), ("500069", Duration::from_secs(30))];
 const LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// What an answer says of the session: by its code, or by being a page where none is due. That is the
-/// guard before the vendor, which wants to see a person.
+/// What an answer says of the session: by its code, or by being a page or other text where JSON is
+/// due. That is the guard before the vendor, which wants to see a person.
 pub(super) fn session(answer: &Answer) -> Option<SessionTrouble> {
     let code = word(&answer.body, "/ErrCode");
     let said = SESSIONS.iter().find(|(known, _)| *known == code).map(|(_, trouble)| *trouble);
@@ -56,7 +56,13 @@ pub(super) fn session(answer: &Answer) -> Option<SessionTrouble> {
         let start: String = text.trim_start().chars().take(15).collect::<String>().to_ascii_lowercase();
         start.starts_with("<!doctype html") || start.starts_with("<html")
     });
-    said.or((is_page && matches!(answer.status, 200 | 403 | 503)).then_some(SessionTrouble::Blocked))
+    let is_guarded = match answer.status {
+        200 | 403 => answer.text.is_some(),
+        // A gateway in trouble says a few words as well.
+        503 => is_page,
+        _ => false,
+    };
+    said.or(is_guarded.then_some(SessionTrouble::Blocked))
 }
 
 fn completed(error: Error, answer: &Answer) -> Error {
