@@ -447,11 +447,6 @@ async fn nobody_moves_to_a_vendor_that_is_closed_itself(rig: Rig) {
     let (id, mark) = world.ask(&client, [Submit::RateLimited(Some("12"))]).await;
     let task = client.end_of(&id, SOON).await;
     assert_eq!((served(&task), world.received(&mark)), (("completed", FIRST), (2, 0)), "{task:#}");
-    // A refusal for good does lead on: the next model's own end is the task's.
-    let (id, mark) = world.ask(&client, [Submit::BadParameter]).await;
-    let moved = || async { (served(&client.task(&id).await).1 == SECOND).then_some(()) };
-    wait::until("move", SOON, moved).await;
-    assert_eq!(world.received(&mark), (1, 0));
 }
 
 async fn weights_decide_among_equals(rig: Rig) {
