@@ -1,9 +1,11 @@
 //! What a backup carries that a caller of the API cannot see: staged results, the lists of files,
 //! fences.
 
+mod common;
+
+use common::{new_task, on_both};
 use pixel_core::{
-    id::ModelId,
-    request::{Checked, Kind, Role},
+    request::{Kind, Role},
     task::{Facts, Slot, SlotState, Stage, StoredInput, Work},
     vendor::{Output, Source, Staged},
 };
@@ -40,14 +42,6 @@ impl Rig {
     }
 }
 
-/// Each test runs on both databases.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(false)).await; })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(true)).await; })* }
-    };
-}
-
 on_both!(
     a_staged_result_survives,
     a_lease_of_the_other_life_writes_nothing,
@@ -56,29 +50,7 @@ on_both!(
 );
 
 fn task(work: Work) -> NewTask {
-    let model = ModelId::parse("acme/paint").unwrap();
-    NewTask {
-        id: new_task_id(),
-        kind: Kind::Image,
-        model: model.to_string(),
-        served_by: None,
-        fallback: None,
-        vendor: "acme".to_owned(),
-        sandbox: false,
-        project_id: None,
-        source: None,
-        source_id: None,
-        params: serde_json::json!({ "prompt": "a cat 猫" }),
-        request: Checked::plain(Kind::Image, model, "a cat 猫"),
-        work,
-        warnings: Vec::new(),
-        cost: None,
-        rank: 1,
-        leased: false,
-        media: Vec::new(),
-        clip: None,
-        created_at: now(),
-    }
+    NewTask { work, ..new_task(Kind::Image, "acme/paint", "a cat 猫") }
 }
 
 fn facts(sha256: &str, bytes: u64) -> Facts {

@@ -1,10 +1,9 @@
 //! The store's promises about clips that apps know by a number, on SQLite and on PostgreSQL.
 
-use pixel_core::{
-    id::ModelId,
-    request::{Checked, Kind},
-    task::Work,
-};
+mod common;
+
+use common::{new_task, on_both};
+use pixel_core::request::Kind;
 use pixel_store::*;
 use pixel_testkit::postgres::Cluster;
 use std::time::Duration;
@@ -31,14 +30,6 @@ impl Rig {
     }
 }
 
-/// Each test runs on both databases.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(false)).await; })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(true)).await; })* }
-    };
-}
-
 on_both!(
     a_number_leads_to_its_task,
     a_number_is_given_once,
@@ -55,28 +46,7 @@ fn clip(app: &str, caller: &str, per_min: u32) -> NewClip {
 }
 
 fn task(model: &str, clip: NewClip) -> NewTask {
-    NewTask {
-        id: new_task_id(),
-        kind: Kind::Video,
-        model: model.to_owned(),
-        served_by: None,
-        fallback: None,
-        vendor: "acme".to_owned(),
-        sandbox: false,
-        project_id: None,
-        source: None,
-        source_id: None,
-        params: serde_json::json!({ "prompt": "a kite" }),
-        request: Checked::plain(Kind::Video, ModelId::parse("acme/clip").unwrap(), "a kite"),
-        work: Work::planned(&[1]),
-        warnings: Vec::new(),
-        cost: None,
-        rank: 0,
-        leased: false,
-        media: Vec::new(),
-        clip: Some(clip),
-        created_at: now(),
-    }
+    NewTask { model: model.to_owned(), clip: Some(clip), ..new_task(Kind::Video, "acme/clip", "a kite") }
 }
 
 async fn a_number_leads_to_its_task(rig: &Rig) {

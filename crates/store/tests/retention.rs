@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::{new_task, on_both};
 use pixel_core::{
     Stamp,
-    id::{MediaId, ModelId, TaskId},
-    request::{Checked, Kind},
-    task::{Facts, Status, Work},
+    id::{MediaId, TaskId},
+    request::Kind,
+    task::{Facts, Status},
 };
 use pixel_store::{blobs::Blobs, *};
 use pixel_testkit::postgres::Cluster;
@@ -36,14 +39,6 @@ impl Rig {
     }
 }
 
-/// Each test runs on both databases.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(false)).await; })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(true)).await; })* }
-    };
-}
-
 on_both!(
     a_short_row_stays_and_shared_files_stay_with_it,
     a_file_that_is_going_cannot_be_named,
@@ -70,28 +65,7 @@ fn media(store: &Store, task: &TaskId, sha256: &str) -> MediaRow {
 }
 
 fn task() -> NewTask {
-    NewTask {
-        id: new_task_id(),
-        kind: Kind::Image,
-        model: "acme/paint".to_owned(),
-        served_by: None,
-        fallback: None,
-        vendor: "acme".to_owned(),
-        sandbox: false,
-        project_id: None,
-        source: None,
-        source_id: None,
-        params: serde_json::json!({ "prompt": "a cat" }),
-        request: Checked::plain(Kind::Image, ModelId::parse("acme/paint").unwrap(), "a cat"),
-        work: Work::planned(&[1]),
-        warnings: Vec::new(),
-        cost: None,
-        rank: 1,
-        leased: true,
-        media: Vec::new(),
-        clip: None,
-        created_at: now(),
-    }
+    NewTask { leased: true, ..new_task(Kind::Image, "acme/paint", "a cat") }
 }
 
 fn face(status: Status, at: Stamp) -> Face {

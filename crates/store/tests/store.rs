@@ -1,5 +1,8 @@
 //! The store's promises, on SQLite and on PostgreSQL.
 
+mod common;
+
+use common::{new_task, on_both};
 use pixel_core::{
     ErrorKind, Stamp,
     fallback::{Candidate, Fallback},
@@ -37,14 +40,6 @@ impl Rig {
     }
 }
 
-/// Each test runs on both databases.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(false)).await; })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread")] async fn $name() { super::$name(&super::Rig::new(true)).await; })* }
-    };
-}
-
 on_both!(
     a_task_is_read_as_written,
     lists_are_newest_first_and_paged,
@@ -68,28 +63,8 @@ on_both!(
 );
 
 fn task(rank: i64, project: Option<&str>) -> NewTask {
-    NewTask {
-        id: new_task_id(),
-        kind: Kind::Image,
-        model: "acme/paint".to_owned(),
-        served_by: None,
-        fallback: None,
-        vendor: "acme".to_owned(),
-        sandbox: false,
-        project_id: project.map(str::to_owned),
-        source: None,
-        source_id: None,
-        params: serde_json::json!({ "prompt": "a cat \u{0} 猫" }),
-        request: Checked::plain(Kind::Image, ModelId::parse("acme/paint").unwrap(), "a cat \u{0} 猫"),
-        work: Work::planned(&[1]),
-        warnings: Vec::new(),
-        cost: None,
-        rank,
-        leased: false,
-        media: Vec::new(),
-        clip: None,
-        created_at: now(),
-    }
+    let project_id = project.map(str::to_owned);
+    NewTask { rank, project_id, ..new_task(Kind::Image, "acme/paint", "a cat \u{0} 猫") }
 }
 
 fn face(status: Status) -> Face {
